@@ -1,0 +1,1 @@
+"""isolet: functions compiled to WebAssembly, each invocation in a fresh isolate born from a snapshot."""

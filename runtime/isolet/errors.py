@@ -1,0 +1,250 @@
+"""Every failure, by whose fault it is.
+
+Laws:
+- A failure is a `CallerError`, a `GuestError` or a `HostError`; nothing else crosses a floor.
+- A message gives the values and the cure, in one line, without control characters, at most MESSAGE_CHARS_MAX long.
+- Foreign errors (wasmtime, sqlite3, OSError) become ours at the seam that meets them, as plain values: an exception
+  object of wasmtime's keeps its Store, and with it the pool slot.
+
+| class | fault | billed | retried by asynchronous triggers | Lambda Invoke | HTTP function |
+|---|---|---|---|---|---|
+| CallerError | the caller | no | no | 4xx with AWS's error name | 4xx |
+| GuestError | the function | yes | yes | 200 and X-Amz-Function-Error | 502 |
+| HostError | us | no | yes | 5xx | 503 or 500 |
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+# Precedent: Lambda cuts errorMessage at 256 KB; a message of ours is one readable line.
+MESSAGE_CHARS_MAX = 2_000
+
+
+def printable(text: str) -> str:
+    """`text` as one line that a terminal or a log may show: control characters escaped, bounded in length."""
+    if len(text) > MESSAGE_CHARS_MAX:
+        text = text[: MESSAGE_CHARS_MAX - 1] + "…"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+class IsoletError(Exception):
+    """The root of all of ours. `name` is what travels in answers, logs and metrics."""
+
+    name: ClassVar[str] = "ServiceException"
+    # The status of a control-plane or Invoke answer; GuestErrors answer 200 there.
+    status: ClassVar[int] = 500
+    # The status that an HTTP function's client sees.
+    http_status: ClassVar[int] = 500
+
+    def __init__(self, message: str) -> None:
+        self.message = printable(message)
+        super().__init__(self.message)
+
+
+# ── the caller's fault ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+class CallerError(IsoletError):
+    """The request cannot be served as it stands; sending it again unchanged will fail again (but for `Throttled`)."""
+
+    name = "InvalidParameterValueException"
+    status = 400
+    http_status = 400
+
+
+class InvalidParameter(CallerError):
+    """A value that we refuse, in a request or a file. The message names it, the reason and the cure."""
+
+
+class InvalidRequestContent(CallerError):
+    """A body that is not what its operation takes (not JSON, not an object, too deep)."""
+
+    name = "InvalidRequestContentException"
+
+
+class ManifestInvalid(CallerError):
+    """A `function.toml` that cannot be used: the message gives file, key, reason and cure."""
+
+
+class ModuleInvalid(CallerError):
+    """An uploaded module that cannot become a function: the validator's or our own reason."""
+
+
+class UnknownFunction(CallerError):
+    name = "ResourceNotFoundException"
+    status = 404
+    http_status = 404
+
+
+class UnknownRoute(CallerError):
+    """No operation and no function answers at this method and path."""
+
+    name = "ResourceNotFoundException"
+    status = 404
+    http_status = 404
+
+
+class Conflict(CallerError):
+    """The resource exists already, or is in a state that forbids the operation."""
+
+    name = "ResourceConflictException"
+    status = 409
+    http_status = 409
+
+
+class NotReady(CallerError):
+    """The function exists but cannot be invoked: its build is pending or has failed."""
+
+    name = "ResourceConflictException"
+    status = 409
+    http_status = 503
+
+
+class PayloadTooLarge(CallerError):
+    name = "RequestTooLargeException"
+    status = 413
+    http_status = 413
+
+
+class UnsupportedOperation(CallerError):
+    """An operation of Lambda's that this version does not serve."""
+
+    name = "InvalidParameterValueException"
+    status = 501
+    http_status = 501
+
+
+class Throttled(CallerError):
+    """Refused by admission; `reason` is one of AWS's (ConcurrentInvocationLimitExceeded, …)."""
+
+    name = "TooManyRequestsException"
+    status = 429
+    http_status = 429
+
+    def __init__(self, message: str, reason: str, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+# ── the function's fault ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class GuestError(IsoletError):
+    """The function ran and failed. `error_type` is Lambda's `errorType`."""
+
+    name = "Unhandled"
+    status = 200
+    http_status = 502
+    kind: ClassVar[str] = "Runtime.Unknown"
+
+    @property
+    def error_type(self) -> str:
+        return self.kind
+
+
+class Trapped(GuestError):
+    """wasm stopped itself: unreachable, out of bounds, division by zero, exhausted stack … `trap` names which."""
+
+    kind = "Runtime.Trapped"
+
+    def __init__(self, message: str, trap: str = "unknown") -> None:
+        super().__init__(message)
+        self.trap = trap
+
+
+class OutOfFuel(GuestError):
+    kind = "Runtime.OutOfFuel"
+
+
+class TimedOut(GuestError):
+    """The wall deadline passed. Lambda: "Task timed out after 1.00 seconds"."""
+
+    kind = "Sandbox.Timedout"
+
+
+class OutOfMemory(GuestError):
+    """The guest trapped after a refused growth of its memory."""
+
+    kind = "Runtime.OutOfMemory"
+
+
+class AbiViolation(GuestError):
+    """A pointer, length, status or outcome that the ABI forbids."""
+
+    kind = "Runtime.AbiViolation"
+
+
+class Exited(GuestError):
+    """The guest called `proc_exit`. Lambda: "Runtime exited without providing a reason"."""
+
+    kind = "Runtime.ExitError"
+
+
+class Raised(GuestError):
+    """The handler answered with an error of its own: its type, message and stack, all the guest's words."""
+
+    def __init__(self, error_type: str, message: str, stack: tuple[str, ...] = ()) -> None:
+        # The handler's message may have many lines; it is data for its caller and is bounded by the payload limit.
+        Exception.__init__(self, message)
+        self.message = message
+        self.raised_type = error_type
+        self.stack = stack
+
+    @property
+    def error_type(self) -> str:
+        return self.raised_type
+
+
+class ResponseTooLarge(GuestError):
+    kind = "Function.ResponseSizeTooLarge"
+
+
+class Cancelled(GuestError):
+    """The client left before the answer; the isolate was dropped. Nobody reads this but the log and the meters."""
+
+    kind = "Runtime.Cancelled"
+
+
+# ── our fault ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class HostError(IsoletError):
+    name = "ServiceException"
+    status = 500
+    http_status = 500
+
+
+class Overloaded(HostError):
+    """No slot, no memory, or the queue is full: try again elsewhere or later."""
+
+    name = "ServiceUnavailableException"
+    status = 503
+    http_status = 503
+
+
+class WorkerLost(HostError):
+    """The process at the other end of a link ended while a call was under way."""
+
+    status = 503
+    http_status = 503
+
+
+class BuilderLost(HostError):
+    """The builder process died without an answer (killed by a limit or a signal)."""
+
+
+class StorageUnavailable(HostError):
+    status = 503
+    http_status = 503
+
+
+class ArtifactCorrupt(HostError):
+    """An artifact whose MAC does not verify. It is never loaded; it is set aside and built again."""
+
+
+class EngineFault(HostError):
+    """wasmtime refused something of ours, or a host function of ours failed: a defect of isolet."""

@@ -1,0 +1,128 @@
+"""Every number that bounds something: unit, reason, precedent. Contradictions fail at import.
+
+Units come last in a name: `_BYTES`, `_S` (seconds), `_MS`, `_FUEL`; `_MAX` / `_MIN` / `_DEFAULT` after the unit.
+"""
+
+from __future__ import annotations
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+WASM_PAGE_BYTES = 64 * KIB
+
+# ── a function ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+# Precedent: AWS Lambda's default and range.
+TIMEOUT_S_DEFAULT = 3.0
+TIMEOUT_S_MAX = 900.0
+MEMORY_MB_DEFAULT = 128
+# Small guests need a few pages only; Lambda's floor of 128 MB is a container's.
+MEMORY_MB_MIN = 1
+# The end of a slot of the pool. wasm32 ends at 4 GiB; one slot of virtual memory is reserved at that size anyway, this
+# number only bounds what one guest may make resident.
+MEMORY_MB_MAX = 1024
+
+# About one CPU-second of ordinary code a default timeout: 1 M fuel of a plain loop was measured at 70–700 µs.
+FUEL_DEFAULT = 10_000_000_000
+FUEL_MAX = 10**15
+
+FUNCTION_NAME_CHARS_MAX = 64  # Precedent: Lambda.
+ENVIRONMENT_BYTES_MAX = 4 * KIB  # Precedent: Lambda, all names and values together.
+DESCRIPTION_CHARS_MAX = 256  # Precedent: Lambda.
+ROUTES_MAX = 64
+
+# ── bodies ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+# The largest body of a synchronous invocation, in either direction. Precedent: Lambda's 6 MB and its exact message
+# "(6291556 bytes)". A body exists three times at once (socket buffer, Python bytes, linear memory): 100 concurrent
+# maximal bodies hold 1.8 GiB.
+PAYLOAD_BYTES_MAX = 6_291_556
+# What msgpack may add around a maximal body: envelope, context, headers.
+ENVELOPE_BYTES_MAX = 512 * KIB
+# Precedent: Lambda's direct zip upload of 50 MB, which is base64 in JSON; 250 MB unzipped.
+PACKAGE_ZIP_BYTES_MAX = 50 * MIB
+PACKAGE_BYTES_MAX = 250 * MIB
+PACKAGE_FILES_MAX = 1_000
+CONTROL_BODY_BYTES_MAX = 70 * MIB
+assert PACKAGE_ZIP_BYTES_MAX * 4 / 3 < CONTROL_BODY_BYTES_MAX, "a maximal zip fits in its base64 request"
+
+# ── the ABI ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+# The input buffer asked for when the snapshot is made: an ordinary event then needs no `isolet_buffer` call.
+INPUT_BUFFER_BYTES = 64 * KIB
+# 1 MB of empty arrays holds the GIL for a quarter of a second when decoded without caps.
+OUTCOME_ARRAY_LEN_MAX = 100_000
+OUTCOME_MAP_LEN_MAX = 100_000
+OUTCOME_DEPTH_MAX = 64
+ENTROPY_BYTES = 16
+
+# ── logs ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+LOG_LINE_BYTES_MAX = 8 * KIB
+LOG_INVOCATION_BYTES_MAX = 256 * KIB
+LOG_TAIL_BYTES = 4 * KIB  # Precedent: X-Amz-Log-Result.
+
+# ── the engine ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+# Live isolates of one worker: waiting and runnable ones. A slot is 4 GiB of address space and no memory until used.
+ISOLATES_MAX = 1_024
+TABLE_ELEMENTS_MAX = 100_000
+# One slice: long enough that yielding costs nothing (< 1 µs of 50–200 µs), short enough that the loop sees its sockets.
+SLICE_FUEL = 300_000
+# What the scheduler spends on slices before the loop may look at its sockets.
+TURN_S = 0.001
+WASM_STACK_BYTES = 512 * KIB
+# The fiber that a guest runs on. Python's own frames run on it too, in host functions: threads under 1 MiB died.
+FIBER_STACK_BYTES = 2 * MIB
+assert FIBER_STACK_BYTES - WASM_STACK_BYTES >= MIB, "host functions have a mebibyte of stack"
+# A small value: with 1 MiB an empty isolate was 2.5 × slower (memset at every reuse).
+MEMORY_KEEP_RESIDENT_BYTES = 32 * KIB
+
+# Fuel is not time: a host call costs the guest about 3 fuel and us about 2.6 µs. Charged inside each.
+HOST_CALL_FUEL = 5_000
+HOST_CALLS_MAX = 100_000
+
+# ── the builder ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+MODULE_BYTES_MAX = 64 * MIB
+MODULE_FUNCTIONS_MAX = 100_000
+# Cranelift on hostile input took 40 s and 2 GB; a Go program takes 4 CPU-seconds.
+BUILD_CPU_S = 30
+BUILD_WALL_S = 60
+BUILD_MEMORY_BYTES = 2 * GIB
+INIT_FUEL = 50_000_000_000
+INIT_WALL_S = 10.0
+
+# ── the cache ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+ARTIFACTS_BYTES_MAX = 4 * GIB
+SNAPSHOTS_LOADED_MAX = 1_000
+
+# ── HTTP (THREATS: uvicorn has none of these) ───────────────────────────────────────────────────────────────────
+
+HEADERS_BYTES_MAX = 64 * KIB
+HEADERS_MAX = 100
+URL_BYTES_MAX = 8 * KIB
+HEADERS_TIMEOUT_S = 10.0
+# A body must arrive at this rate on average after a grace of HEADERS_TIMEOUT_S.
+BODY_BYTES_PER_S_MIN = 1_024
+KEEP_ALIVE_S = 75.0
+CONNECTIONS_MAX = 10_000
+PIPELINED_MAX = 64
+
+# ── admission ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+# Precedent: Lambda's 1,000 concurrent executions an account and region.
+CONCURRENCY_TENANT_MAX = 1_000
+assert CONCURRENCY_TENANT_MAX <= ISOLATES_MAX, "one tenant's share fits in a worker's pool"
+
+# ── asynchronous plumbing ───────────────────────────────────────────────────────────────────────────────────────
+
+LINK_FRAME_BYTES = 256 * KIB
+LINK_MESSAGE_BYTES_MAX = 128 * MIB
+assert LINK_MESSAGE_BYTES_MAX > CONTROL_BODY_BYTES_MAX, "a control request crosses the link"
+RECORD_FLUSH_S = 0.1
+RECORDS_PENDING_MAX = 50_000
+LOG_STORE_BYTES_MAX = 64 * MIB
+DRAIN_S = 30.0
