@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 
 class GuestView(Protocol):
-    """The engine's isolate, as host functions see it. Pointers and lengths are unsigned 32-bit numbers of the guest's."""
+    """The engine's isolate, as host functions see it. Pointers and lengths are the guest's unsigned 32-bit numbers."""
 
     # The invoker's per-invocation object (hostcalls/state.py); opaque to the engine.
     state: Any
@@ -39,7 +39,7 @@ class GuestView(Protocol):
 
 
 class Wait:
-    """What a suspended guest waits for. The isolate's driver awaits what `kind` and `argument` mean, then calls `finish`.
+    """What a suspended guest waits for. The isolate's driver awaits what `kind` and `argument` mean and calls `finish`.
 
     `finish` is called at most once, on the event loop's thread; its status is what the guest's call returns.
     """
@@ -68,7 +68,7 @@ class Wait:
 class HostFunction:
     """One import that guests may use. `params` and `results` spell types: i = i32, I = i64, f = f32, d = f64.
 
-    `func(guest, *arguments)` answers the one result as an int, None if `results` is empty, or, if it `suspends`, a Wait.
+    `func(guest, *arguments)` answers the result as an int, None if `results` is empty, or, if it `suspends`, a Wait.
     """
 
     module: str
