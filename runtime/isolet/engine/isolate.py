@@ -1,0 +1,410 @@
+"""The isolate: a Store, an instance, limits and fuel; one invocation; a coroutine metered in fuel.
+
+Its methods that run the guest are generators. They yield None when a fuel slice is used up (resume it when it is its
+turn again) and a `Wait` when the guest waits for the host (resume it once the wait is finished), and return their
+result. Closing the generator, or `close`, frees everything, whatever the guest was doing.
+
+Laws:
+- One isolate serves one invocation, is driven by one task on one thread, and is never called again after a trap.
+- Every `(ptr, len)` is an unsigned 32-bit pair, checked in 64-bit arithmetic against the present size of memory.
+- The Store dies in `finally`; usage is read just before.
+
+Measured (2 cores, wasmtime 50.0.1): see benches/bench_isolate.py.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Generator
+from time import perf_counter_ns
+from typing import Any, TypeVar
+
+from .. import limits
+from ..errors import AbiViolation, EngineFault, GuestError, IsoletError, OutOfFuel, OutOfMemory, ResponseTooLarge
+from . import binding, traps
+from .binding import Frame
+from .engine import Engine, Template
+from .host import Wait
+
+# What the guest's code yields to its driver: None (slice used up) or what it waits for.
+Step = Wait | None
+T = TypeVar("T")
+
+_OUTCOME_BYTES_MAX = limits.PAYLOAD_BYTES_MAX + limits.ENVELOPE_BYTES_MAX
+_U32 = 0xFFFFFFFF
+
+
+class Isolate:
+    """One instance of a template. `state` is the host functions' object for this invocation; the engine never looks at it."""
+
+    __slots__ = (
+        "_base",
+        "_context",
+        "_debt",
+        "_engine",
+        "_frame",
+        "_future",
+        "_hurried",
+        "_store",
+        "_template",
+        "failure",
+        "fuel",
+        "fuel_used",
+        "host_calls",
+        "memory_bytes",
+        "memory_bytes_max",
+        "restore_ns",
+        "slices",
+        "state",
+        "wait",
+        "wait_result_at",
+    )
+
+    def __init__(self, engine: Engine, template: Template, memory_bytes_max: int, fuel: int, state: Any = None) -> None:
+        self._engine = engine
+        self._template = template
+        self.memory_bytes_max = memory_bytes_max
+        self.fuel = fuel
+        self.state = state
+        self.failure: BaseException | None = None
+        self.wait: Wait | None = None
+        self.wait_result_at = 0
+        self.host_calls = 0
+        self.slices = 0
+        self.fuel_used = 0
+        self.memory_bytes = 0
+        self.restore_ns = 0
+        self._store = 0
+        self._context = 0
+        self._base = 0
+        self._future = 0
+        self._debt = 0
+        self._hurried = False
+        self._frame: Frame | None = None
+
+    # ── an invocation ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def serve(self, payload: bytes, buffer_ptr: int, buffer_len: int) -> Generator[Step, None, bytes]:
+        """The whole life: restore, call with `payload`, read the outcome, free.
+
+        `buffer_ptr`, `buffer_len`: the input buffer recorded with the snapshot; 0, 0 for a module that could not be
+        frozen, which is then initialised here. Raises a GuestError or a HostError.
+        """
+        try:
+            yield from self.instantiate()
+            if buffer_ptr == 0:
+                yield from self.initialise()
+            return (yield from self.handle(payload, buffer_ptr, buffer_len))
+        finally:
+            self.close()
+
+    def instantiate(self) -> Generator[Step, None, None]:
+        """Store, limits, fuel, instance; runs a start function if there is one. Sets `restore_ns`."""
+        began_ns = perf_counter_ns()
+        engine = self._engine
+        self._frame = frame = engine.frames.pop() if engine.frames else Frame()
+        self._store = store = binding.store_new(engine.address, None, None)
+        engine.live += 1
+        self._context = context = binding.store_context(store)
+        binding.store_limiter(
+            store, self.memory_bytes_max, limits.TABLE_ELEMENTS_MAX, 1, engine.settings.tables_max, 1
+        )
+        binding.set_fuel(context, self.fuel)
+        binding.set_yield_interval(context, limits.SLICE_FUEL)
+        words = frame.words
+        words[Frame.TRAP] = words[Frame.ERROR] = 0
+        self._future = future = binding.instantiate_async(
+            self._template.address, context, frame.instance_at, frame.trap_at, frame.error_at
+        )
+        engine.running[0] = self
+        if not binding.future_poll(future):
+            yield from self._until_done(future)
+        self._future = 0
+        binding.future_delete(future)
+        if words[Frame.TRAP] or words[Frame.ERROR]:
+            raise self._failure()
+        if not binding.export_get(context, frame.instance_at, b"memory", 6, frame.memory_extern_at):
+            raise AbiViolation("the module does not export `memory`")
+        self._base = binding.memory_data(context, frame.memory_at)
+        self.restore_ns = perf_counter_ns() - began_ns
+
+    def initialise(self) -> Generator[Step, None, None]:
+        """`_initialize` and `isolet_init`, where the module has them."""
+        for name in ("_initialize", "isolet_init"):
+            if self.has_function(name):
+                yield from self.call(name)
+
+    def handle(self, payload: bytes, buffer_ptr: int, buffer_len: int) -> Generator[Step, None, bytes]:
+        """Writes `payload` into the guest and calls `isolet_handle`; returns a copy of the outcome's bytes."""
+        length = len(payload)
+        if length > buffer_len or buffer_ptr == 0:
+            buffer_ptr = (yield from self.call("isolet_buffer", length)) & _U32
+            if buffer_ptr == 0:
+                raise OutOfMemory(f"the guest has no buffer for an event of {length:,} bytes; raise `memory_mb`")
+        self.write(buffer_ptr, payload)
+        frame, context = self._frame, self._context
+        assert frame is not None, "instantiate comes first"
+        words = frame.words
+        if not binding.export_get(context, frame.instance_at, b"isolet_handle", 13, frame.handle_extern_at):
+            raise AbiViolation("the module does not export `isolet_handle`")
+        # Two i32 arguments; the kind of an i32 is 0.
+        words[16] = words[20] = 0
+        words[17], words[21] = buffer_ptr, length
+        words[Frame.TRAP] = words[Frame.ERROR] = 0
+        self._future = future = binding.call_async(
+            context, frame.handle_at, frame.arguments_at, 2, frame.result_at, 1, frame.trap_at, frame.error_at
+        )
+        self._engine.running[0] = self
+        if not binding.future_poll(future):
+            yield from self._until_done(future)
+        self._future = 0
+        binding.future_delete(future)
+        if words[Frame.TRAP] or words[Frame.ERROR]:
+            raise self._failure()
+        packed = words[Frame.RESULT + 1]
+        ptr, length = packed >> 32, packed & _U32
+        if length > _OUTCOME_BYTES_MAX:
+            raise ResponseTooLarge(
+                "Response payload size exceeded maximum allowed payload size "
+                f"({limits.PAYLOAD_BYTES_MAX} bytes)."
+            )
+        return self.read(ptr, length)
+
+    def call(self, name: str, *arguments: int) -> Generator[Step, None, int]:
+        """Calls an exported function of i32 (or i64) parameters and at most one integer result; 0 if it has none."""
+        frame, context = self._frame, self._context
+        assert frame is not None, "instantiate comes first"
+        words, encoded = frame.words, name.encode()
+        found = binding.export_get(context, frame.instance_at, encoded, len(encoded), frame.item_extern_at)
+        if not found or words[Frame.ITEM] & 0xFF != binding.EXTERN_FUNC:
+            raise AbiViolation(f"the module does not export the function `{name}`")
+        for index, argument in enumerate(arguments):
+            words[Frame.ARGUMENTS + 4 * index] = binding.KIND_I32
+            words[Frame.ARGUMENTS + 4 * index + 1] = argument & _U32
+        words[Frame.TRAP] = words[Frame.ERROR] = words[Frame.RESULT] = words[Frame.RESULT + 1] = 0
+        results = 1 if name in ("isolet_buffer", "isolet_handle") else 0
+        self._future = future = binding.call_async(
+            context,
+            frame.item_at,
+            frame.arguments_at,
+            len(arguments),
+            frame.result_at,
+            results,
+            frame.trap_at,
+            frame.error_at,
+        )
+        self._engine.running[0] = self
+        if not binding.future_poll(future):
+            yield from self._until_done(future)
+        self._future = 0
+        binding.future_delete(future)
+        if words[Frame.TRAP] or words[Frame.ERROR]:
+            raise self._failure()
+        # The upper half of an i32's word is whatever was there.
+        mask = _U32 if words[Frame.RESULT] & 0xFF == binding.KIND_I32 else 0xFFFFFFFFFFFFFFFF
+        return int(words[Frame.RESULT + 1]) & mask
+
+    def _until_done(self, future: int) -> Generator[Step, None, None]:
+        """Yields until the future is done. Called when the first poll said that it is not."""
+        running = self._engine.running
+        while True:
+            self.slices += 1
+            running[0] = None
+            if self.wait is not None:
+                yield self.wait
+            else:
+                yield None
+            if self._hurried or self._debt:
+                self._settle()
+            running[0] = self
+            if binding.future_poll(future):
+                return
+
+    def _failure(self) -> IsoletError:
+        """What the trap or error slot says, as ours; the slot is emptied."""
+        frame = self._frame
+        assert frame is not None
+        words = frame.words
+        trap, error = words[Frame.TRAP], words[Frame.ERROR]
+        words[Frame.TRAP] = words[Frame.ERROR] = 0
+        code, message = binding.take_trap(trap) if trap else (None, "")
+        refusal = binding.take_error(error) if error else ""
+        noted, self.failure = self.failure, None
+        if isinstance(noted, IsoletError):
+            return noted
+        if trap:
+            return traps.guest_error(
+                code,
+                message,
+                fuel=self.fuel,
+                memory_bytes=self._memory_size(),
+                memory_bytes_max=self.memory_bytes_max,
+            )
+        return traps.host_error(refusal)
+
+    def close(self) -> None:
+        """Frees the isolate, at whatever point it is; reads its usage first. May be called twice."""
+        store = self._store
+        if not store:
+            return
+        if self._future:
+            binding.future_delete(self._future)
+            self._future = 0
+        frame, self._frame = self._frame, None
+        assert frame is not None
+        words = frame.words
+        binding.get_fuel(self._context, frame.fuel_at)
+        self.fuel_used = min(self.fuel, self.fuel - words[Frame.FUEL] + self._debt)
+        if self._base:
+            self.memory_bytes = binding.memory_data_size(self._context, frame.memory_at)
+        for slot, take in ((Frame.TRAP, binding.take_trap), (Frame.ERROR, binding.take_error)):
+            if words[slot]:  # a future dropped after it failed
+                take(words[slot])
+                words[slot] = 0
+        self._store = self._context = self._base = 0
+        binding.store_delete(store)
+        engine = self._engine
+        engine.live -= 1
+        engine.frames.append(frame)
+        if engine.running[0] is self:
+            engine.running[0] = None
+        self.wait = None
+
+    # ── what host functions may do (host.GuestView) ─────────────────────────────────────────────────────────────
+
+    def read(self, ptr: int, length: int) -> bytes:
+        if ptr + length > self._memory_size():
+            raise AbiViolation(f"bytes {ptr:,}…{ptr + length:,} are outside the guest's memory of {self._memory_size():,}")
+        return ctypes.string_at(self._base + ptr, length)
+
+    def write(self, ptr: int, data: bytes) -> None:
+        length = len(data)
+        if ptr + length > self._memory_size():
+            raise AbiViolation(f"bytes {ptr:,}…{ptr + length:,} are outside the guest's memory of {self._memory_size():,}")
+        ctypes.memmove(self._base + ptr, data, length)
+
+    def read_u32(self, ptr: int) -> int:
+        return int.from_bytes(self.read(ptr, 4), "little")
+
+    def write_u32(self, ptr: int, value: int) -> None:
+        self.write(ptr, (value & _U32).to_bytes(4, "little"))
+
+    def write_u64(self, ptr: int, value: int) -> None:
+        self.write(ptr, (value & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little"))
+
+    def charge(self, fuel: int) -> None:
+        """Takes fuel for work done on the guest's behalf. Raises OutOfFuel when that was the last of it.
+
+        Setting a Store's fuel restarts its yield interval, so a storm of host calls that paid at once would never yield. The
+        charge is therefore a debt, settled when a slice is worth of it has gathered: the guest then yields at its next chance.
+        """
+        self._debt += fuel
+        if self._debt >= limits.SLICE_FUEL and not self._hurried:
+            binding.set_yield_interval(self._context, 1)
+            self._pay()
+            self._hurried = True
+        elif self._hurried:
+            self._pay()
+
+    def _pay(self) -> None:
+        frame = self._frame
+        assert frame is not None
+        binding.get_fuel(self._context, frame.fuel_at)
+        left = frame.words[Frame.FUEL] - self._debt
+        self._debt = 0
+        binding.set_fuel(self._context, max(left, 0))
+        if left <= 0:
+            raise OutOfFuel(f"spent its {self.fuel:,} fuel on host calls; raise `fuel` or call less")
+
+    def _settle(self) -> None:
+        """Between slices: the interval is back to normal and the debt paid."""
+        self._hurried = False
+        binding.set_yield_interval(self._context, limits.SLICE_FUEL)
+        frame = self._frame
+        assert frame is not None
+        binding.get_fuel(self._context, frame.fuel_at)
+        binding.set_fuel(self._context, max(frame.words[Frame.FUEL] - self._debt, 0))
+        self._debt = 0
+
+    # ── looking in, for the snapshot and for tests ──────────────────────────────────────────────────────────────
+
+    def _memory_size(self) -> int:
+        frame = self._frame
+        if frame is None or not self._base:
+            return 0
+        return int(binding.memory_data_size(self._context, frame.memory_at))
+
+    def memory(self) -> bytes:
+        """A copy of the whole linear memory."""
+        return self.read(0, self._memory_size())
+
+    def has_function(self, name: str) -> bool:
+        return self._export(name) == binding.EXTERN_FUNC
+
+    def _export(self, name: str) -> int | None:
+        """Puts the named export into the frame's item; its kind, or None."""
+        frame, encoded = self._frame, name.encode()
+        assert frame is not None, "instantiate comes first"
+        if not binding.export_get(self._context, frame.instance_at, encoded, len(encoded), frame.item_extern_at):
+            return None
+        return int(frame.words[Frame.ITEM]) & 0xFF
+
+    def global_value(self, name: str) -> tuple[int, int]:
+        """An exported global as (kind, bits): kinds as binding.KIND_*, a v128 in 128 bits, references unsupported."""
+        if self._export(name) != binding.EXTERN_GLOBAL:
+            raise EngineFault(f"no exported global `{name}`")
+        frame = self._frame
+        assert frame is not None
+        binding.global_get(self._context, frame.item_at, frame.result_at)
+        words = frame.words
+        kind = words[Frame.RESULT] & 0xFF
+        bits = words[Frame.RESULT + 1]
+        if kind == binding.KIND_V128:
+            bits |= words[Frame.RESULT + 2] << 64
+        elif kind in (binding.KIND_I32, binding.KIND_F32):
+            bits &= _U32
+        return int(kind), int(bits)
+
+    def table(self, name: str) -> list[int | None]:
+        """An exported table of function references: an identity per element (`function_identity`), None for null."""
+        if self._export(name) != binding.EXTERN_TABLE:
+            raise EngineFault(f"no exported table `{name}`")
+        frame = self._frame
+        assert frame is not None
+        words, table_at, out_at, context = frame.words, frame.item_at, frame.result_at, self._context
+        found: list[int | None] = []
+        for index in range(binding.table_size(context, table_at)):
+            binding.table_get(context, table_at, index, out_at)
+            # A null function reference has store 0 (wasmtime_funcref_is_null); else the second word tells functions apart.
+            if words[Frame.RESULT] & 0xFF != binding.KIND_FUNCREF:
+                raise EngineFault(f"table `{name}` holds something else than functions")
+            found.append(int(words[Frame.RESULT + 2]) if words[Frame.RESULT + 1] else None)
+        return found
+
+    def function_identity(self, name: str) -> int:
+        """What `table` shows for the exported function `name`."""
+        if self._export(name) != binding.EXTERN_FUNC:
+            raise EngineFault(f"no exported function `{name}`")
+        frame = self._frame
+        assert frame is not None
+        return int(frame.words[Frame.ITEM + 2])
+
+
+def drive(running: Generator[Step, None, T], on_wait: Callable[[Wait], None] | None = None) -> T:
+    """Runs a generator of an Isolate's to its end on the spot, for the builder and tests.
+
+    `on_wait` must finish the wait it is given; without it, a guest that waits is an error of the guest's.
+    """
+    try:
+        step = next(running)
+        while True:
+            if step is not None:
+                if on_wait is None:
+                    raise GuestError("the guest waits for the host where it may not")
+                on_wait(step)
+            step = running.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        running.close()
