@@ -61,6 +61,8 @@ ENTROPY_BYTES = 16
 
 LOG_LINE_BYTES_MAX = 8 * KIB
 LOG_INVOCATION_BYTES_MAX = 256 * KIB
+# What a line counts beyond its text, so that a million empty lines are bounded too. Precedent: PutLogEvents counts 26.
+LOG_ENTRY_BYTES = 26
 LOG_TAIL_BYTES = 4 * KIB  # Precedent: X-Amz-Log-Result.
 
 # ── the engine ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -83,10 +85,38 @@ MEMORY_KEEP_RESIDENT_BYTES = 32 * KIB
 HOST_CALL_FUEL = 5_000
 HOST_CALLS_MAX = 100_000
 
+# ── what host functions take and keep ───────────────────────────────────────────────────────────────────────────
+
+# A capability request: small words so far; what carries bodies raises it.
+REQUEST_BYTES_MAX = 64 * KIB
+REQUEST_ITEMS_MAX = 1_024
+RANDOM_BYTES_MAX = 64 * KIB
+SLEEP_S_MAX = TIMEOUT_S_MAX
+# What one fd_read or fd_write moves at most; more is a short read or write, which callers must expect anyway. The
+# copy runs on the event loop: 4 MiB take about a millisecond.
+IO_BYTES_MAX = 4 * MIB
+# The same for stdout and stderr, whose bytes are looked at one line at a time.
+STREAM_IO_BYTES_MAX = 64 * KIB
+IOVECS_MAX = 1_024  # Precedent: IOV_MAX.
+SUBSCRIPTIONS_MAX = 1_024
+DESCRIPTORS_MAX = 1_024  # Precedent: RLIMIT_NOFILE.
+# Files and directories of /tmp; their bytes are bounded by the function's memory.
+FILES_MAX = 512
+PATH_BYTES_MAX = 4_096  # Precedent: PATH_MAX.
+FILE_NAME_BYTES_MAX = 255  # Precedent: NAME_MAX.
+
 # ── the builder ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 MODULE_BYTES_MAX = 64 * MIB
 MODULE_FUNCTIONS_MAX = 100_000
+# Of every other list in a module: types, imports, exports, globals, segments, entries of one segment.
+MODULE_ITEMS_MAX = 100_000
+MODULE_NAME_BYTES_MAX = 4 * KIB
+# Compilation is worse than linear in one function's size: 120 KB of nested blocks took 9 s and 2 GB. The largest
+# function of a Go program is some 30 KB, of interpreters some 300 KB. Precedent: wasmtime's validator: 7,654,321.
+MODULE_FUNCTION_BYTES_MAX = 4 * MIB
+# A memory image larger than this is not frozen: it would have to be written, hashed and mapped for every function.
+SNAPSHOT_IMAGE_BYTES_MAX = 256 * MIB
 # Cranelift on hostile input took 40 s and 2 GB; a Go program takes 4 CPU-seconds.
 BUILD_CPU_S = 30
 BUILD_WALL_S = 60

@@ -41,14 +41,17 @@ class GuestView(Protocol):
 class Wait:
     """What a suspended guest waits for. The isolate's driver awaits what `kind` and `argument` mean and calls `finish`.
 
-    `finish` is called at most once, on the event loop's thread; its status is what the guest's call returns.
+    `finish` is called at most once, on the event loop's thread; 0 says that it came about. Kinds so far: "sleep", whose
+    argument is seconds as a float ≥ 0.
     """
 
-    __slots__ = ("argument", "kind", "ready", "status", "wake")
+    __slots__ = ("argument", "kind", "ready", "status", "then", "wake")
 
-    def __init__(self, kind: str, argument: object) -> None:
+    def __init__(self, kind: str, argument: object, then: Callable[[int], int] | None = None) -> None:
         self.kind = kind
         self.argument = argument
+        # Turns the driver's status into what the guest's call returns (a reply's length, an errno); None: as it is.
+        self.then = then
         self.status: int | None = None
         self.ready = False
         # Set by the driver: told once the guest may run again.
@@ -58,7 +61,7 @@ class Wait:
         return f"Wait({self.kind} {self.argument!r}{f' → {self.status}' if self.ready else ''})"
 
     def finish(self, status: int) -> None:
-        self.status = status
+        self.status = status if self.then is None else self.then(status)
         self.ready = True
         if self.wake is not None:
             self.wake()
