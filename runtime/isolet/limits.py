@@ -44,6 +44,10 @@ ENVELOPE_BYTES_MAX = 512 * KIB
 PACKAGE_ZIP_BYTES_MAX = 50 * MIB
 PACKAGE_BYTES_MAX = 250 * MIB
 PACKAGE_FILES_MAX = 1_000
+# A bomb: 42.zip has 106,000; wasm, text and images are under 20. Small files of one byte's repetition are no harm.
+PACKAGE_RATIO_MAX = 100
+PACKAGE_RATIO_FREE_BYTES = MIB
+PACKAGE_PATH_CHARS_MAX = 512
 CONTROL_BODY_BYTES_MAX = 70 * MIB
 assert PACKAGE_ZIP_BYTES_MAX * 4 / 3 < CONTROL_BODY_BYTES_MAX, "a maximal zip fits in its base64 request"
 
@@ -70,6 +74,8 @@ LOG_TAIL_BYTES = 4 * KIB  # Precedent: X-Amz-Log-Result.
 # Live isolates of one worker: waiting and runnable ones. A slot is 4 GiB of address space and no memory until used.
 ISOLATES_MAX = 1_024
 TABLE_ELEMENTS_MAX = 100_000
+# Compilers make one; a slot of the pool has room for this many.
+TABLES_MAX = 4
 # One slice: long enough that yielding costs nothing (< 1 µs of 50–200 µs), short enough that the loop sees its sockets.
 SLICE_FUEL = 300_000
 # What the scheduler spends on slices before the loop may look at its sockets.
@@ -149,10 +155,52 @@ assert CONCURRENCY_TENANT_MAX <= ISOLATES_MAX, "one tenant's share fits in a wor
 
 # ── asynchronous plumbing ───────────────────────────────────────────────────────────────────────────────────────
 
+# One part of a message on the link: 256 KiB cross a UNIX socket in about 0.1 ms, which is what a small message may have
+# to wait behind a large one.
 LINK_FRAME_BYTES = 256 * KIB
 LINK_MESSAGE_BYTES_MAX = 128 * MIB
 assert LINK_MESSAGE_BYTES_MAX > CONTROL_BODY_BYTES_MAX, "a control request crosses the link"
+# Calls under way on one link, each way. A call is a task and a future: 10 KB, so 40 MB at worst.
+LINK_CALLS_MAX = 4_096
+# Unsent bytes: of messages of one part together, and of larger ones. A message always fits in an empty lane.
+LINK_SMALL_BYTES_MAX = 16 * MIB
+LINK_LARGE_BYTES_MAX = 256 * MIB
+# Unfinished messages that a peer may have us hold.
+LINK_PARTIAL_BYTES_MAX = 512 * MIB
+assert LINK_PARTIAL_BYTES_MAX > LINK_LARGE_BYTES_MAX, "what one side may send, the other may hold"
+# A lost keeper is looked for again after this long, doubling: it restarts within a second.
+LINK_RETRY_S_MIN = 0.05
+LINK_RETRY_S_MAX = 1.0
+
+# A worker's records wait this long, or until there are so many, before they are folded into batches; 256 take 0.5 ms.
 RECORD_FLUSH_S = 0.1
+RECORDS_FOLD = 256
+# Waiting for a keeper that does not answer: beyond it log lines are dropped and counted; usage never is.
 RECORDS_PENDING_MAX = 50_000
+RECORDS_PENDING_BYTES_MAX = 64 * MIB
+# What one function may have waiting: a flood of log lines pushes out its own lines, not its neighbours'.
+RECORDS_FUNCTION_BYTES_MAX = 4 * MIB
+# Stored log lines, as packed: of one function, and of all. The oldest segments go first.
 LOG_STORE_BYTES_MAX = 64 * MIB
+LOG_TOTAL_BYTES_MAX = 4 * GIB
+LOG_EVENTS_MAX = 10_000  # Precedent: FilterLogEvents' page.
+
+# Functions that have metrics under their own name; the others share one label. A time series costs a scraper 3 KB.
+METRIC_FUNCTIONS_MAX = 1_000
+
+# ── the control plane ───────────────────────────────────────────────────────────────────────────────────────────
+
+# Writes that share one transaction and its fsync (about 1 ms): enough to be rid of it, few enough that one slow
+# batch delays nobody noticeably.
+DATABASE_BATCH_MAX = 512
+# How long a new keeper waits for the one it replaces to let go of the database.
+DATABASE_LOCK_S = 5.0
+# A worker that does not take a routing table within this time is cut off; it connects again and gets all of it.
+ROUTES_ACK_S = 10.0
+GAUGES_S = 1.0
+CONTROL_REQUEST_S = 120.0
+BUILDS_AT_ONCE = 2
+# Refused builds that are remembered, so that a second upload of the same bytes is refused at once.
+REFUSALS_KEPT = 1_000
+assert BUILD_WALL_S < CONTROL_REQUEST_S, "a build may end while its request waits"
 DRAIN_S = 30.0
