@@ -1,0 +1,302 @@
+"""Whose slice is next: fair between tenants first, then functions, then invocations.
+
+asyncio does not choose among guests: a runnable guest waits in *our* queue, and per turn of the event loop the scheduler
+spends a bounded budget of slices (TURN_S) before the loop sees its sockets again. With a task per guest and `sleep(0)`,
+64 spinners would delay every read by 64 slices.
+
+Laws:
+- One slice at a time, on the loop's thread. A run is in exactly one place: the queue, a slice, a wait, or ended.
+- Deficit round robin over measured CPU time, at both levels (M. Shreedhar, G. Varghese, 1995): a share is served while it
+  has deficit left, and what a slice took too much it pays back in later rounds. So a tenant with a thousand spinning
+  guests gets one tenant's share, and a function that spins does not starve its siblings.
+- `ended` of a run is called exactly once, after its isolate is gone.
+- A deadline is checked before every slice, and by a timer from the first time a run does not finish at once.
+
+`repr` draws the queue, for people and for tests: `acme(-120) resize(0) #1 #2 | blur(0) #3 ‖ good(200) hello(0) #9`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator
+from time import perf_counter_ns, thread_time_ns
+from typing import Any, Protocol
+
+from . import limits
+from .errors import Cancelled, EngineFault, IsoletError, TimedOut
+from .lifecycle import NEXT_RUN_STATES, RunState
+
+# One round's worth of CPU for a share: a few slices, so that switching costs little and nobody waits long.
+QUANTUM_NS = 200_000
+
+NEW, RUNNABLE, RUNNING, WAITING, ENDED = RunState
+
+
+class Timer(Protocol):
+    def cancel(self) -> None: ...
+
+
+class Loop(Protocol):
+    """What the scheduler needs of an event loop."""
+
+    def call_soon(self, callback: Callable[[], object]) -> object: ...
+
+    def call_later(self, delay: float, callback: Callable[[], object]) -> Timer: ...
+
+
+class Wait(Protocol):
+    """What a suspended guest waits for (engine/host.py)."""
+
+    ready: bool
+    wake: Callable[[], object] | None
+
+
+class Run:
+    """One guest, as the scheduler sees it: a generator of slices that frees its isolate when it is closed.
+
+    Made by the invoker, which overrides `waits` (start what the guest waits for) and `ended` (take the result).
+    """
+
+    __slots__ = ("cpu_ns", "deadline_ns", "function", "generator", "scheduler", "slices", "state", "tenant", "timer", "wait")
+
+    def __init__(self, tenant: str, function: str, deadline_ns: int) -> None:
+        self.tenant = tenant
+        self.function = function
+        self.deadline_ns = deadline_ns  # on the clock of perf_counter_ns
+        self.generator: Generator[Any, None, bytes] | None = None
+        self.scheduler: Scheduler | None = None
+        self.state = NEW
+        self.cpu_ns = 0
+        self.slices = 0
+        self.wait: Wait | None = None
+        self.timer: Timer | None = None
+
+    def waits(self, wait: Any) -> None:
+        """Starts what the guest waits for; `wait.finish(status)` makes it runnable again."""
+        raise NotImplementedError
+
+    def ended(self, result: bytes | None, error: Exception | None) -> None:
+        """The guest is gone: exactly one of `result` and `error` is there."""
+        raise NotImplementedError
+
+    def timed_out(self) -> Exception:
+        return TimedOut("the deadline passed")
+
+    def cancel(self) -> None:
+        """The client left: drops the guest, wherever it is. Nothing happens if it has ended."""
+        if self.scheduler is not None and self.state is not ENDED:
+            self.scheduler.drop(self, Cancelled("the client left before the answer"))
+
+    def _move(self, state: RunState) -> None:
+        assert state in NEXT_RUN_STATES[self.state], f"a run goes not from {self.state.name} to {state.name}"
+        self.state = state
+
+
+class Share:
+    """A tenant's or a function's place in a round: its deficit, and below it shares or runs."""
+
+    __slots__ = ("deficit_ns", "key", "members", "ring")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.deficit_ns = 0
+        self.ring: deque[Any] = deque()
+        self.members: dict[str, Share] = {}
+
+    def share(self, key: str) -> Share:
+        """The share below with this key, made and put at the ring's end if there is none."""
+        found = self.members.get(key)
+        if found is None:
+            found = self.members[key] = Share(key)
+            self.ring.append(found)
+        return found
+
+    def next_share(self) -> Share:
+        """Whose turn it is: the head of the ring, given its quantum if it has spent the last one. Those deep in debt pass."""
+        ring = self.ring
+        while True:
+            share: Share = ring[0]
+            if share.deficit_ns <= 0:
+                share.deficit_ns += QUANTUM_NS
+            if share.deficit_ns > 0:
+                return share
+            ring.rotate(-1)
+
+    def spend(self, share: Share, spent_ns: int) -> None:
+        """Takes from the deficit of a share below; one that has none left lets the next have its turn."""
+        share.deficit_ns -= spent_ns
+        if share.deficit_ns <= 0 and self.ring[0] is share:
+            self.ring.rotate(-1)
+
+    def retire(self, share: Share) -> None:
+        """Takes out a share that is empty and still here; one that comes back starts without deficit and without debt."""
+        if not share.ring and self.members.get(share.key) is share:
+            self.ring.remove(share)
+            del self.members[share.key]
+
+
+class Scheduler:
+    """The queue of runnable guests of one worker, and its turns. `loop` may be set once it exists."""
+
+    def __init__(self, loop: Loop | None = None, turn_s: float = limits.TURN_S) -> None:
+        self.loop = loop
+        self.turn_ns = int(turn_s * 1e9)
+        self.runnable = 0
+        self.waiting = 0
+        self._root = Share("")
+        self._turn_pending = False
+
+    # ── entering, leaving ───────────────────────────────────────────────────────────────────────────────────────
+
+    def submit(self, run: Run) -> None:
+        """Gives a new run its first slice: at once if nobody else is waiting for one, else in turn.
+
+        Most invocations end within their first slice, so this is the whole path of an ordinary request.
+        """
+        run.scheduler = self
+        if self.runnable == 0:
+            run.state = RUNNING
+            self._slice(run)
+        else:
+            self._enqueue(run)
+
+    def drop(self, run: Run, error: Exception) -> None:
+        """Ends a run that is not inside its slice, with `error`."""
+        if run.state is RUNNABLE:
+            self._remove(run)
+        elif run.state is WAITING:
+            self.waiting -= 1
+        assert run.state is not RUNNING, "a guest's own slice does not end it from outside"
+        self._end(run, None, error)
+
+    def _wake(self, run: Run) -> None:
+        if run.state is WAITING:
+            run.wait = None
+            self.waiting -= 1
+            self._enqueue(run)
+
+    def _enqueue(self, run: Run) -> None:
+        run._move(RUNNABLE)
+        self._root.share(run.tenant).share(run.function).ring.append(run)
+        self.runnable += 1
+        if not self._turn_pending:
+            self._turn_pending = True
+            assert self.loop is not None, "a loop comes first"
+            self.loop.call_soon(self.turn)
+
+    def _remove(self, run: Run) -> None:
+        tenant = self._root.members[run.tenant]
+        function = tenant.members[run.function]
+        function.ring.remove(run)
+        self._retire(tenant, function)
+        self.runnable -= 1
+
+    def _retire(self, tenant: Share, function: Share) -> None:
+        tenant.retire(function)
+        self._root.retire(tenant)
+
+    # ── turns and slices ────────────────────────────────────────────────────────────────────────────────────────
+
+    def turn(self) -> None:
+        """Spends one budget of slices. Comes again by itself, after the loop has seen its sockets, while guests are left."""
+        self._turn_pending = False
+        end_ns = perf_counter_ns() + self.turn_ns
+        while self.runnable:
+            self.step()
+            if perf_counter_ns() >= end_ns:
+                break
+        if self.runnable and not self._turn_pending:
+            self._turn_pending = True
+            assert self.loop is not None
+            self.loop.call_soon(self.turn)
+
+    def step(self) -> Run:
+        """One slice of whoever is next. Returns the run that had it."""
+        tenant = self._root.next_share()
+        function = tenant.next_share()
+        run: Run = function.ring.popleft()
+        self.runnable -= 1
+        run._move(RUNNING)
+        before_ns = run.cpu_ns
+        self._slice(run)
+        spent_ns = run.cpu_ns - before_ns
+        tenant.spend(function, spent_ns)
+        self._root.spend(tenant, spent_ns)
+        self._retire(tenant, function)
+        return run
+
+    def _slice(self, run: Run) -> None:
+        """Runs `run`, which is RUNNING, until it yields or ends, and puts it where it then belongs."""
+        generator = run.generator
+        assert generator is not None, "a run has its guest before it is submitted"
+        result: bytes | None = None
+        error: Exception | None = None
+        began_ns = thread_time_ns()
+        try:
+            if run.slices and perf_counter_ns() >= run.deadline_ns:
+                raise run.timed_out()
+            run.slices += 1
+            step = next(generator)
+        except StopIteration as stop:
+            result = stop.value
+        except IsoletError as failure:
+            error = failure
+        except Exception as failure:
+            error = EngineFault(f"the isolate failed: {type(failure).__name__}: {failure}")
+        else:
+            run.cpu_ns += thread_time_ns() - began_ns
+            self._suspend(run, step)
+            return
+        run.cpu_ns += thread_time_ns() - began_ns
+        self._end(run, result, error)
+
+    def _suspend(self, run: Run, step: Wait | None) -> None:
+        if run.timer is None:
+            delay_s = max(0.0, (run.deadline_ns - perf_counter_ns()) / 1e9)
+            assert self.loop is not None, "a loop comes first"
+            run.timer = self.loop.call_later(delay_s, lambda: self._expire(run))
+        if step is None:
+            self._enqueue(run)
+            return
+        run._move(WAITING)
+        self.waiting += 1
+        run.wait = step
+        step.wake = lambda: self._wake(run)
+        try:
+            run.waits(step)
+        except Exception as failure:
+            error = failure if isinstance(failure, IsoletError) else EngineFault(f"a wait failed: {failure}")
+            self.drop(run, error)
+
+    def _expire(self, run: Run) -> None:
+        if run.state is RUNNABLE or run.state is WAITING:
+            self.drop(run, run.timed_out())
+
+    def _end(self, run: Run, result: bytes | None, error: Exception | None) -> None:
+        run.state = ENDED
+        if run.timer is not None:
+            run.timer.cancel()
+            run.timer = None
+        if run.wait is not None:
+            run.wait.wake = None
+            run.wait = None
+        generator, run.generator = run.generator, None
+        if generator is not None:
+            generator.close()
+        if error is not None:
+            error.__traceback__ = None  # its frames would keep the isolate
+        run.ended(result, error)
+
+    # ── looking ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def __repr__(self) -> str:
+        tenants = (
+            f"{tenant.key}({tenant.deficit_ns // 1000}) "
+            + " | ".join(
+                f"{function.key}({function.deficit_ns // 1000}) {' '.join(map(repr, function.ring))}"
+                for function in tenant.ring
+            )
+            for tenant in self._root.ring
+        )
+        return " ‖ ".join(tenants) or "idle"
+

@@ -1,0 +1,278 @@
+"""The scheduler, as films: each frame is its `repr`. CPU time is a number that the guests choose, not a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+
+from isolet import scheduler as scheduling
+from isolet.engine.host import Wait
+from isolet.errors import Cancelled, EngineFault, TimedOut, Trapped
+from isolet.lifecycle import RunState
+from isolet.scheduler import QUANTUM_NS, Run, Scheduler
+
+
+class ManualLoop:
+    """An event loop that does nothing until told."""
+
+    def __init__(self) -> None:
+        self.ready: list[Callable[[], object]] = []
+        self.timers: list[ManualTimer] = []
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        self.ready.append(callback)
+
+    def call_later(self, delay: float, callback: Callable[[], object]) -> ManualTimer:
+        timer = ManualTimer(delay, callback)
+        self.timers.append(timer)
+        return timer
+
+    def spin(self) -> int:
+        """Runs what is ready now; answers how many callbacks there were."""
+        ready, self.ready = self.ready, []
+        for callback in ready:
+            callback()
+        return len(ready)
+
+
+class ManualTimer:
+    def __init__(self, delay: float, callback: Callable[[], object]) -> None:
+        self.delay, self.callback, self.cancelled = delay, callback, False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class CpuClock:
+    """What the scheduler reads as CPU time and as wall time: guests advance it by what they say they cost."""
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+
+@pytest.fixture
+def cpu(monkeypatch: pytest.MonkeyPatch) -> CpuClock:
+    clock = CpuClock()
+    monkeypatch.setattr(scheduling, "thread_time_ns", clock)
+    monkeypatch.setattr(scheduling, "perf_counter_ns", clock)
+    return clock
+
+
+class Guest(Run):
+    def __init__(self, name: str, where: str, script: Generator[Any, None, bytes], deadline_ns: int = 10**15) -> None:
+        tenant, _, function = where.partition("/")
+        super().__init__(tenant, function, deadline_ns)
+        self.name = name
+        self.generator = script
+        self.outcomes: list[bytes | Exception | None] = []
+        self.waited: list[Wait] = []
+
+    def __repr__(self) -> str:
+        return f"#{self.name}"
+
+    def waits(self, wait: Any) -> None:
+        self.waited.append(wait)
+
+    def ended(self, result: bytes | None, error: Exception | None) -> None:
+        self.outcomes.append(error if error is not None else result)
+
+
+def spin(cpu: CpuClock, slice_us: int, slices: int = 10**9) -> Generator[None, None, bytes]:
+    for _ in range(slices):
+        cpu.now_ns += slice_us * 1000
+        yield None
+    return b"spun"
+
+
+def at_once(cpu: CpuClock, us: int = 10) -> Generator[None, None, bytes]:
+    cpu.now_ns += us * 1000
+    return b"answer"
+    yield None
+
+
+def test_ordinary_run_ends_within_submit_and_never_meets_the_loop(cpu: CpuClock) -> None:
+    loop = ManualLoop()
+    scheduler = Scheduler(loop)
+    run = Guest("1", "acme/hello", at_once(cpu))
+    scheduler.submit(run)
+    assert run.outcomes == [b"answer"]
+    assert (run.state, run.cpu_ns, run.slices) == (RunState.ENDED, 10_000, 1)
+    assert loop.ready == []
+    assert loop.timers == []
+
+
+def test_film_of_two_functions_and_two_tenants(cpu: CpuClock) -> None:
+    scheduler = Scheduler(ManualLoop())
+    for name, where in (("1", "acme/resize"), ("2", "acme/resize"), ("3", "acme/blur"), ("9", "good/hello")):
+        scheduler.submit(Guest(name, where, spin(cpu, 100)))
+    film = [repr(scheduler)]
+    for _ in range(6):
+        run = scheduler.step()
+        film.append(f"{run!r} ran: {scheduler!r}")
+    # 1 had its first slice at once; from then on a tenant has two slices of 100 µs a round, and so has a function.
+    assert film == [
+        "acme(0) resize(0) #1 #2 | blur(0) #3 ‖ good(0) hello(0) #9",
+        "#1 ran: acme(100) resize(100) #2 #1 | blur(0) #3 ‖ good(0) hello(0) #9",
+        "#2 ran: good(0) hello(0) #9 ‖ acme(0) blur(0) #3 | resize(0) #1 #2",
+        "#9 ran: good(100) hello(100) #9 ‖ acme(0) blur(0) #3 | resize(0) #1 #2",
+        "#9 ran: acme(0) blur(0) #3 | resize(0) #1 #2 ‖ good(0) hello(0) #9",
+        "#3 ran: acme(100) blur(100) #3 | resize(0) #1 #2 ‖ good(0) hello(0) #9",
+        "#3 ran: good(0) hello(0) #9 ‖ acme(0) resize(0) #1 #2 | blur(0) #3",
+    ]
+
+
+def test_thousand_spinners_get_one_tenants_share(cpu: CpuClock) -> None:
+    scheduler = Scheduler(ManualLoop())
+    for number in range(1000):
+        scheduler.submit(Guest(f"bad{number}", f"bad/f{number % 7}", spin(cpu, 150)))
+    good = Guest("good", "good/short", spin(cpu, 20, slices=50))
+    scheduler.submit(good)
+    served = []
+    while not good.outcomes:
+        served.append(scheduler.step().tenant)
+    assert good.outcomes == [b"spun"]
+    # 51 slices of 20 µs are five quanta: no more than two 150 µs slices of the other's stand between two of them.
+    between = "".join("g" if tenant == "good" else "b" for tenant in served).split("g")
+    assert max(map(len, between)) <= 2
+    assert served.count("bad") <= 2 * 6
+
+
+def test_function_that_spins_does_not_starve_its_sibling(cpu: CpuClock) -> None:
+    scheduler = Scheduler(ManualLoop())
+    for number in range(50):
+        scheduler.submit(Guest(f"s{number}", "acme/spinner", spin(cpu, 100)))
+    short = Guest("short", "acme/short", at_once(cpu))
+    scheduler.submit(short)
+    served = [scheduler.step().function for _ in range(3)]
+    assert short.outcomes == [b"answer"]
+    assert "short" in served
+
+
+def test_overlong_slice_is_paid_back(cpu: CpuClock) -> None:
+    """A slice that took 50 quanta keeps its tenant away for as many rounds of the others."""
+    scheduler = Scheduler(ManualLoop())
+    scheduler.submit(Guest("p", "other/x", spin(cpu, 1)))
+    scheduler.submit(Guest("hog", "hog/x", spin(cpu, 50 * QUANTUM_NS // 1000)))
+    while scheduler.step().tenant != "hog":
+        pass
+    began = cpu.now_ns
+    while scheduler.step().tenant != "hog":
+        pass
+    other_ns = cpu.now_ns - began - 50 * QUANTUM_NS
+    assert other_ns >= 49 * QUANTUM_NS
+
+
+def test_turn_spends_its_budget_then_lets_the_loop_look(cpu: CpuClock) -> None:
+    loop = ManualLoop()
+    scheduler = Scheduler(loop, turn_s=0.001)
+    for number in range(4):
+        scheduler.submit(Guest(str(number), "acme/f", spin(cpu, 100)))
+    before = cpu.now_ns
+    assert loop.spin() == 1
+    assert cpu.now_ns - before == 1_000_000
+    assert len(loop.ready) == 1, "one turn is always under way while guests are runnable"
+
+
+def test_waiting_run_is_off_the_queue_until_woken(cpu: CpuClock) -> None:
+    loop = ManualLoop()
+    scheduler = Scheduler(loop)
+    wait = Wait("sleep", 1.0)
+
+    def script() -> Generator[Any, None, bytes]:
+        yield wait
+        return str(wait.status).encode()
+
+    run = Guest("1", "acme/f", script())
+    scheduler.submit(run)
+    assert (repr(scheduler), scheduler.waiting, run.waited) == ("idle", 1, [wait])
+    wait.finish(5)
+    assert (repr(scheduler), scheduler.waiting) == ("acme(0) f(0) #1", 0)
+    loop.spin()
+    assert run.outcomes == [b"5"]
+
+
+def test_deadline_ends_runnable_and_waiting_runs(cpu: CpuClock) -> None:
+    loop = ManualLoop()
+    scheduler = Scheduler(loop)
+
+    def sleeper() -> Generator[Any, None, bytes]:
+        yield Wait("sleep", 9.0)
+        return b""
+
+    spinner = Guest("1", "acme/f", spin(cpu, 100), deadline_ns=3_000_000)
+    waiter = Guest("2", "acme/f", sleeper(), deadline_ns=3_000_000)
+    scheduler.submit(spinner)
+    waiter_first = scheduler
+    waiter_first.submit(waiter)
+    while not spinner.outcomes:
+        loop.spin()
+    assert isinstance(spinner.outcomes[0], TimedOut)
+    assert spinner.cpu_ns <= 3_000_000 + 100_000, "at most one slice beyond"
+    loop.timers[-1].callback()
+    assert isinstance(waiter.outcomes[0], TimedOut)
+    assert (scheduler.runnable, scheduler.waiting, repr(scheduler)) == (0, 0, "idle")
+
+
+@pytest.mark.parametrize("place", ["runnable", "waiting", "ended"])
+def test_cancelled_run_frees_its_guest_wherever_it_is(cpu: CpuClock, place: str) -> None:
+    scheduler = Scheduler(ManualLoop())
+    freed: list[str] = []
+
+    def script() -> Generator[Any, None, bytes]:
+        try:
+            if place == "runnable":
+                yield None
+            if place == "waiting":
+                yield Wait("sleep", 1.0)
+            return b"answer"
+        finally:
+            freed.append(place)
+
+    run = Guest("1", "acme/f", script())
+    scheduler.submit(run)
+    run.cancel()
+    run.cancel()
+    assert freed == [place]
+    assert len(run.outcomes) == 1
+    assert run.outcomes == [b"answer"] if place == "ended" else isinstance(run.outcomes[0], Cancelled)
+    assert repr(scheduler) == "idle"
+
+
+def test_error_is_the_outcome_and_holds_no_frames(cpu: CpuClock) -> None:
+    def trap() -> Generator[Any, None, bytes]:
+        raise Trapped("wasm trap: unreachable", "unreachable")
+        yield None
+
+    def defect() -> Generator[Any, None, bytes]:
+        raise KeyError("ours")
+        yield None
+
+    scheduler = Scheduler(ManualLoop())
+    trapped, defective = Guest("1", "a/f", trap()), Guest("2", "a/f", defect())
+    scheduler.submit(trapped)
+    scheduler.submit(defective)
+    assert isinstance(trapped.outcomes[0], Trapped)
+    assert trapped.outcomes[0].__traceback__ is None
+    assert isinstance(defective.outcomes[0], EngineFault)
+
+
+def test_run_submitted_from_an_outcome_is_served(cpu: CpuClock) -> None:
+    """A pipelined request is submitted while its predecessor's slice is being accounted for."""
+    loop = ManualLoop()
+    scheduler = Scheduler(loop)
+    second = Guest("2", "acme/f", at_once(cpu))
+
+    class First(Guest):
+        def ended(self, result: bytes | None, error: Exception | None) -> None:
+            super().ended(result, error)
+            scheduler.submit(second)
+
+    first = First("1", "acme/f", spin(cpu, 10, slices=1))
+    scheduler.submit(first)
+    loop.spin()
+    assert (first.outcomes, second.outcomes, repr(scheduler)) == ([b"spun"], [b"answer"], "idle")
