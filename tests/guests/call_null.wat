@@ -1,0 +1,7 @@
+;; Calls through an empty table slot.
+(module
+  (memory (export "memory") 1)
+  (table 1 funcref)
+  (func (export "isolet_buffer") (param i32) (result i32) (i32.const 1024))
+  (func (export "isolet_handle") (param $ptr i32) (param $len i32) (result i64)
+    (call_indirect (result i64) (i32.const 0))))

@@ -1,0 +1,8 @@
+;; Calls a host function that has a defect.
+(module
+  (import "test" "defect" (func $defect (result i32)))
+  (memory (export "memory") 1)
+  
+  (func (export "isolet_buffer") (param i32) (result i32) (i32.const 1024))
+  (func (export "isolet_handle") (param $ptr i32) (param $len i32) (result i64)
+    (i64.extend_i32_u (call $defect))))

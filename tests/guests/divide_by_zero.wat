@@ -1,0 +1,7 @@
+;; Divides by zero.
+(module
+  (memory (export "memory") 1)
+  
+  (func (export "isolet_buffer") (param i32) (result i32) (i32.const 1024))
+  (func (export "isolet_handle") (param $ptr i32) (param $len i32) (result i64)
+    (i64.extend_i32_u (i32.div_u (local.get $len) (i32.const 0)))))

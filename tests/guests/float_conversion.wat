@@ -1,0 +1,7 @@
+;; Converts NaN to an integer.
+(module
+  (memory (export "memory") 1)
+  
+  (func (export "isolet_buffer") (param i32) (result i32) (i32.const 1024))
+  (func (export "isolet_handle") (param $ptr i32) (param $len i32) (result i64)
+    (i64.trunc_f64_s (f64.const nan))))

@@ -1,0 +1,7 @@
+;; Grows memory until refused, then answers nothing.
+(module
+  (memory (export "memory") 1)
+  
+  (func (export "isolet_buffer") (param i32) (result i32) (i32.const 1024))
+  (func (export "isolet_handle") (param $ptr i32) (param $len i32) (result i64)
+    (loop $more (br_if $more (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))) (i64.const 0)))
