@@ -393,6 +393,7 @@ def test_killed_peer_fails_every_pending_call_with_worker_lost() -> None:
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
             assert {type(outcome) for outcome in outcomes} == {WorkerLost}
             await here.wait_closed()
+            await asyncio.to_thread(server.wait)
             with pytest.raises(WorkerLost, match="is the keeper running"):
                 await connect(path, lambda _: echo)
 

@@ -69,6 +69,10 @@ class ManifestInvalid(CallerError):
     """A `function.toml` that cannot be used: the message gives file, key, reason and cure."""
 
 
+class ConfigInvalid(CallerError):
+    """An `isolet.toml` or an ISOLET_* variable that cannot be used: the message gives file, key, reason and cure."""
+
+
 class ModuleInvalid(CallerError):
     """An uploaded module that cannot become a function: the validator's or our own reason."""
 

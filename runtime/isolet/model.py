@@ -31,6 +31,14 @@ class State(StrEnum):
     FAILED = "Failed"
 
 
+class UpdateStatus(StrEnum):
+    """Lambda's states of the last change to a function that exists."""
+
+    SUCCESSFUL = "Successful"
+    IN_PROGRESS = "InProgress"
+    FAILED = "Failed"
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """A declared HTTP route: `GET /accounts/{id}`. `method` is upper case or `ANY`; a last segment `{name+}` is greedy."""
@@ -96,6 +104,12 @@ class Function:
     revision_id: str
     last_modified_s: float
     version: str = LATEST
+    # Lambda's LastUpdateStatus: while a new build is under way or has failed, the function serves what it served before.
+    update_status: UpdateStatus = UpdateStatus.SUCCESSFUL
+    update_reason: str = ""
+    role: str = ""
+    # The user's own; those under `isolet:` are in the settings.
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def arn(self) -> str:

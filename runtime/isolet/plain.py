@@ -1,0 +1,88 @@
+"""The nouns of `model.py` as plain values (maps, lists, strings, numbers) and back: for msgpack, JSON and the database.
+
+Law: `x_from_plain(x_to_plain(x)) == x`, also after a round through JSON or msgpack. Reading ignores keys it does not
+know and fills in defaults for keys that are missing, so that a record stored by an older version can be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from .model import Function, Route, Settings, SnapshotInfo, State, Target, UpdateStatus
+
+Plain = dict[str, Any]
+
+
+def _to_plain(record: Any) -> Plain:
+    return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
+def _known(cls: Any, plain: Mapping[str, Any]) -> Plain:
+    return {field.name: plain[field.name] for field in fields(cls) if field.name in plain}
+
+
+def _routes_from_plain(plain: list[list[str]]) -> tuple[Route, ...]:
+    return tuple(Route(method, pattern) for method, pattern in plain)
+
+
+def _routes_to_plain(routes: tuple[Route, ...]) -> list[list[str]]:
+    return [[route.method, route.pattern] for route in routes]
+
+
+def settings_to_plain(settings: Settings) -> Plain:
+    return _to_plain(settings) | {
+        "environment": dict(settings.environment),
+        "routes": _routes_to_plain(settings.routes),
+    }
+
+
+def settings_from_plain(plain: Mapping[str, Any]) -> Settings:
+    return Settings(**_known(Settings, plain) | {"routes": _routes_from_plain(plain.get("routes", []))})
+
+
+def snapshot_to_plain(snapshot: SnapshotInfo) -> Plain:
+    return _to_plain(snapshot) | {"warnings": list(snapshot.warnings)}
+
+
+def snapshot_from_plain(plain: Mapping[str, Any]) -> SnapshotInfo:
+    return SnapshotInfo(**_known(SnapshotInfo, plain) | {"warnings": tuple(plain["warnings"])})
+
+
+def function_to_plain(function: Function) -> Plain:
+    return _to_plain(function) | {
+        "settings": settings_to_plain(function.settings),
+        "state": str(function.state),
+        "update_status": str(function.update_status),
+        "snapshot": None if function.snapshot is None else snapshot_to_plain(function.snapshot),
+        "tags": dict(function.tags),
+    }
+
+
+def function_from_plain(plain: Mapping[str, Any]) -> Function:
+    snapshot = plain["snapshot"]
+    return Function(
+        **_known(Function, plain)
+        | {
+            "settings": settings_from_plain(plain["settings"]),
+            "state": State(plain["state"]),
+            "update_status": UpdateStatus(plain.get("update_status", UpdateStatus.SUCCESSFUL)),
+            "snapshot": None if snapshot is None else snapshot_from_plain(snapshot),
+        }
+    )
+
+
+def target_to_plain(target: Target) -> Plain:
+    return _to_plain(target) | {
+        "snapshot": snapshot_to_plain(target.snapshot),
+        "environment": dict(target.environment),
+        "routes": _routes_to_plain(target.routes),
+    }
+
+
+def target_from_plain(plain: Mapping[str, Any]) -> Target:
+    return Target(
+        **_known(Target, plain)
+        | {"snapshot": snapshot_from_plain(plain["snapshot"]), "routes": _routes_from_plain(plain["routes"])}
+    )

@@ -1,0 +1,178 @@
+"""A worker's way to its keeper: a link that comes back, and what a worker asks over it as typed calls.
+
+Laws:
+- A call made while there is no keeper fails with WorkerLost at once: who can wait, tries again.
+- A new connection is greeted before anybody may use it; the keeper then pushes the whole routing table.
+- What the keeper asks of a worker is answered by `Downcalls`, whose members are plain functions of the worker's.
+
+| worker → keeper | body | reply |
+|---|---|---|
+| `hello` | `{worker, pid, protocol}` | nil |
+| `records` | `[worker, sequence, batches]`, taken exactly once by the pair (worker, sequence) | nil, after the commit |
+| `control` | `[method, path, query, headers, body]` | `[status, headers, body]` |
+| `rebuild` | `[digest]`, of an artifact that is missing or corrupt | nil, when a new one is routed |
+
+| keeper → worker | body | reply |
+|---|---|---|
+| `routes` | `[replace, targets, removed]`: with `replace`, the targets are the whole table | nil, when they serve |
+| `gauges` | nil | `{name: number}` |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import limits
+from .errors import HostError, UnsupportedOperation, WorkerLost
+from .link import Handler, Link, SocketLink, connect
+from .model import Target
+from .plain import target_from_plain
+
+logger = logging.getLogger("isolet.uplink")
+
+# Raised when a message changes its meaning: a worker of another version is refused, in words.
+PROTOCOL = 1
+
+Headers = list[tuple[str, str]]
+
+
+class Uplink:
+    """What a worker asks of its keeper. Wraps any link: a `Reconnecting`, or one end of a local pair."""
+
+    def __init__(self, link: Link, worker: str) -> None:
+        self._link = link
+        self.worker = worker
+
+    async def hello(self) -> None:
+        await self._link.request("hello", {"worker": self.worker, "pid": os.getpid(), "protocol": PROTOCOL})
+
+    async def records(self, sequence: int, batches: list[Any]) -> None:
+        """Returns once the keeper has committed them."""
+        await self._link.request("records", [self.worker, sequence, batches])
+
+    async def control(
+        self, method: str, path: str, query: str, headers: Headers, body: bytes
+    ) -> tuple[int, Headers, bytes]:
+        """The control plane's answer to an HTTP request. Raises HostErrors only: refusals are answers."""
+        async with _within(limits.CONTROL_REQUEST_S, f"{method} {path}"):
+            reply = await self._link.request("control", [method, path, query, headers, body])
+        status, answered, content = reply
+        return status, [(name, value) for name, value in answered], content
+
+    async def rebuild(self, digest: str) -> None:
+        """Returns when the functions of this artifact have a new one and our routing table says so."""
+        async with _within(limits.CONTROL_REQUEST_S, f"building {digest} again"):
+            await self._link.request("rebuild", [digest])
+
+
+@contextlib.asynccontextmanager
+async def _within(seconds: float, what: str) -> Any:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise WorkerLost(f"the keeper did not answer within {seconds:g} s ({what}); try again") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Downcalls:
+    """What the keeper asks of a worker."""
+
+    # (replace, targets, removed as (tenant, name)): returns once invocations see the new table.
+    routes: Callable[[bool, Sequence[Target], Sequence[tuple[str, str]]], Awaitable[None]]
+    gauges: Callable[[], dict[str, float]]
+
+    async def __call__(self, operation: str, body: Any) -> Any:
+        if operation == "routes":
+            replace, targets, removed = body
+            names = [(tenant, name) for tenant, name in removed]
+            await self.routes(replace, [target_from_plain(target) for target in targets], names)
+            return None
+        if operation == "gauges":
+            return self.gauges()
+        raise UnsupportedOperation(f"a worker has no operation {operation}; is the keeper of another version?")
+
+
+class Reconnecting:
+    """A worker's link to its keeper, whichever keeper that is: connects again whenever it is lost.
+
+    `greet` is awaited on every new connection before anybody else may use it. A request made while there is no
+    connection fails with WorkerLost at once: who can wait, tries again.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        handler: Handler,
+        greet: Callable[[Link], Awaitable[None]],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._path = path
+        self._handler = handler
+        self._greet = greet
+        self._pause = pause
+        self._link: SocketLink | None = None
+        self._up = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._task = asyncio.ensure_future(self._run())
+
+    async def request(self, operation: str, body: Any = None) -> Any:
+        return await self._current().request(operation, body)
+
+    async def notify(self, operation: str, body: Any = None) -> None:
+        await self._current().notify(operation, body)
+
+    async def wait_up(self) -> None:
+        """Returns once there is a greeted connection. Raises what ended the search, if anything did."""
+        up = asyncio.ensure_future(self._up.wait())
+        try:
+            await asyncio.wait({up, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            up.cancel()
+        if self._task.done():
+            self._task.result()
+
+    async def close(self) -> None:
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        if self._link is not None:
+            await self._link.close()
+        self._closed.set()
+
+    async def wait_closed(self) -> None:
+        await self._closed.wait()
+
+    def _current(self) -> SocketLink:
+        if self._link is None or not self._up.is_set():
+            raise WorkerLost("the keeper is not there at the moment; try again in a second")
+        return self._link
+
+    async def _run(self) -> None:
+        retry_s = limits.LINK_RETRY_S_MIN
+        while True:
+            try:
+                self._link = await connect(self._path, self._serve)
+                await self._greet(self._link)
+                self._up.set()
+                retry_s = limits.LINK_RETRY_S_MIN
+                await self._link.wait_closed()
+                logger.warning("the keeper is gone; looking for it at %s", self._path)
+            except HostError as reason:
+                logger.debug("no keeper yet: %s", reason)
+            finally:
+                self._up.clear()
+                if self._link is not None:
+                    await self._link.close()
+            await self._pause(retry_s)
+            retry_s = min(2 * retry_s, limits.LINK_RETRY_S_MAX)
+
+    def _serve(self, link: SocketLink) -> Handler:
+        return self._handler
