@@ -237,7 +237,7 @@ class Isolate:
                 code,
                 message,
                 fuel=self.fuel,
-                memory_bytes=self._memory_size(),
+                memory_bytes=self.memory_size(),
                 memory_bytes_max=self.memory_bytes_max,
             )
         return traps.host_error(refusal)
@@ -273,14 +273,14 @@ class Isolate:
     # ── what host functions may do (host.GuestView) ─────────────────────────────────────────────────────────────
 
     def read(self, ptr: int, length: int) -> bytes:
-        if ptr + length > self._memory_size():
-            raise AbiViolation(f"bytes {ptr:,}…{ptr + length:,} are outside the guest's memory of {self._memory_size():,}")
+        if ptr + length > self.memory_size():
+            raise AbiViolation(f"bytes {ptr:,}…{ptr + length:,} are outside the guest's memory of {self.memory_size():,}")
         return ctypes.string_at(self._base + ptr, length)
 
     def write(self, ptr: int, data: bytes) -> None:
         length = len(data)
-        if ptr + length > self._memory_size():
-            raise AbiViolation(f"bytes {ptr:,}…{ptr + length:,} are outside the guest's memory of {self._memory_size():,}")
+        if ptr + length > self.memory_size():
+            raise AbiViolation(f"bytes {ptr:,}…{ptr + length:,} are outside the guest's memory of {self.memory_size():,}")
         ctypes.memmove(self._base + ptr, data, length)
 
     def read_u32(self, ptr: int) -> int:
@@ -328,7 +328,8 @@ class Isolate:
 
     # ── looking in, for the snapshot and for tests ──────────────────────────────────────────────────────────────
 
-    def _memory_size(self) -> int:
+    def memory_size(self) -> int:
+        """Bytes of linear memory at present; 0 before instantiation and after `close`."""
         frame = self._frame
         if frame is None or not self._base:
             return 0
@@ -336,7 +337,7 @@ class Isolate:
 
     def memory(self) -> bytes:
         """A copy of the whole linear memory."""
-        return self.read(0, self._memory_size())
+        return self.read(0, self.memory_size())
 
     def has_function(self, name: str) -> bool:
         return self._export(name) == binding.EXTERN_FUNC
@@ -350,7 +351,8 @@ class Isolate:
         return int(frame.words[Frame.ITEM]) & 0xFF
 
     def global_value(self, name: str) -> tuple[int, int]:
-        """An exported global as (kind, bits): kinds as binding.KIND_*, a v128 in 128 bits, references unsupported."""
+        """An exported global as (kind, bits): kinds as binding.KIND_*, a v128 in 128 bits, a function reference as in
+        `function_identity`, 0 for null."""
         if self._export(name) != binding.EXTERN_GLOBAL:
             raise EngineFault(f"no exported global `{name}`")
         frame = self._frame
@@ -363,6 +365,8 @@ class Isolate:
             bits |= words[Frame.RESULT + 2] << 64
         elif kind in (binding.KIND_I32, binding.KIND_F32):
             bits &= _U32
+        elif kind == binding.KIND_FUNCREF:
+            bits = words[Frame.RESULT + 2] if bits else 0
         return int(kind), int(bits)
 
     def table(self, name: str) -> list[int | None]:

@@ -27,18 +27,15 @@ from .sections import (
     ELEMENT,
     END,
     EXPORT,
-    EXTERNREF,
-    FUNCREF,
     GLOBAL,
     KIND_FUNCTION,
     MEMORY,
     START,
     TABLE,
-    Element,
     Global,
+    Limits,
     Module,
 )
-from .sections import Table as TableType
 
 INITIALISERS: Final = ("_initialize", "isolet_init")
 
@@ -109,8 +106,8 @@ def _constant(global_: Global, value: int | None) -> bytes:
     match global_.type, value:
         case sections.FUNCREF, int(function):
             return b"\xd2" + sections.unsigned(function)
-        case ((sections.FUNCREF | sections.EXTERNREF), None):
-            return bytes((0xD0, global_.type))
+        case sections.FUNCREF, None:
+            return bytes((0xD0, sections.FUNCREF))
         case sections.I32, int(bits):
             return b"\x41" + sections.signed(bits - ((bits & 1 << 31) << 1))
         case sections.I64, int(bits):
@@ -128,26 +125,27 @@ def _constant(global_: Global, value: int | None) -> bytes:
 # ── tables ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _table(table: TableType, content: Sequence[int | None] | None) -> bytes:
-    minimum = table.limits.minimum if content is None else len(content)
-    return bytes((table.type,)) + sections.bounds(minimum, table.limits.maximum)
+def _table(table: Limits, content: Sequence[int | None] | None) -> bytes:
+    minimum = table.minimum if content is None else len(content)
+    return bytes((sections.FUNCREF,)) + sections.bounds(minimum, table.maximum)
+
+
+# Passive segments of length 0.
+_NO_ELEMENTS: Final = b"\1\0\0"
+_NO_DATA: Final = b"\1\0"
 
 
 def _elements(module: Module, captured: Captured) -> Iterator[bytes]:
     """The original segments, spent ones emptied; then, if tables changed, what is in them now."""
     for index, element in enumerate(module.elements):
         if index in captured.elements_dropped or (element.active and captured.tables):
-            yield _empty(element)
+            yield _NO_ELEMENTS
         else:
             yield module.wasm[element.start : element.end]
     for table, content in captured.tables.items():
         for start, run in _runs(content):
             offset = b"\x41" + sections.signed(start) + bytes((END,))
             yield b"\2" + sections.unsigned(table) + offset + b"\0" + sections.vector(map(sections.unsigned, run))
-
-
-def _empty(element: Element) -> bytes:
-    return b"\1\0\0" if element.type == FUNCREF else bytes((5, EXTERNREF, 0))
 
 
 def _runs(content: Sequence[int | None]) -> Iterator[tuple[int, list[int]]]:
@@ -186,7 +184,7 @@ def _data(module: Module, captured: Captured) -> Iterator[bytes]:
                 yield image
                 image = b""
             elif segment.active or index in captured.data_dropped:
-                yield b"\1\0"
+                yield _NO_DATA
             else:
                 yield module.wasm[segment.start : segment.end]
     if image:

@@ -4,8 +4,8 @@ Laws:
 - Whatever the bytes are, `parse` answers a Module or raises ModuleInvalid, and nothing else; it takes time and memory
   proportional to the bytes. It is not the validator: types of code are wasmtime's to judge, at compilation.
 - What nobody changes stays raw: a Module holds the bytes and where its parts lie in them, not a tree of objects.
-- The vocabulary is that of core wasm 2.0: garbage collection, exceptions, threads, memory64 and multiple memories are
-  switched off in the engine, so that a section, type or form of theirs is refused here, with its name.
+- The vocabulary is that of core wasm 2.0 without externref: garbage collection, exceptions, threads, memory64 and
+  multiple memories are switched off in the engine, so that a section, type or form of theirs is refused here.
 
 Numbers in brackets are sections of the WebAssembly core specification, 2.0.
 """
@@ -35,17 +35,9 @@ _NAMES: Final = (
 KIND_FUNCTION, KIND_TABLE, KIND_MEMORY, KIND_GLOBAL = range(4)
 KINDS: Final = ("function", "table", "memory", "global")
 
-I32, I64, F32, F64, V128, FUNCREF, EXTERNREF = 0x7F, 0x7E, 0x7D, 0x7C, 0x7B, 0x70, 0x6F
-VALUE_TYPES: Final = {
-    I32: "i32",
-    I64: "i64",
-    F32: "f32",
-    F64: "f64",
-    V128: "v128",
-    FUNCREF: "funcref",
-    EXTERNREF: "externref",
-}
-REFERENCE_TYPES: Final = frozenset((FUNCREF, EXTERNREF))
+# externref is missing on purpose: the engine has no garbage collector, and no host gives a guest such a reference.
+I32, I64, F32, F64, V128, FUNCREF = 0x7F, 0x7E, 0x7D, 0x7C, 0x7B, 0x70
+VALUE_TYPES: Final = {I32: "i32", I64: "i64", F32: "f32", F64: "f64", V128: "v128", FUNCREF: "funcref"}
 END: Final = 0x0B
 
 
@@ -78,11 +70,6 @@ class Limits(NamedTuple):
     maximum: int | None
 
 
-class Table(NamedTuple):
-    type: int
-    limits: Limits
-
-
 class Global(NamedTuple):
     type: int
     mutable: bool
@@ -103,7 +90,6 @@ class Element(NamedTuple):
     active: bool
     declarative: bool
     table: int
-    type: int
     start: int  # the whole entry in Module.wasm
     end: int
     functions: tuple[int, ...]
@@ -139,7 +125,7 @@ class Module:
     types: tuple[Signature, ...]
     imports: tuple[Import, ...]
     functions: tuple[int, ...]  # type indices of the functions defined here
-    tables: tuple[Table, ...]
+    tables: tuple[Limits, ...]  # all of funcref
     memories: tuple[Limits, ...]
     globals: tuple[Global, ...]
     exports: tuple[Export, ...]
@@ -365,13 +351,13 @@ class Reader:
     def value_type(self) -> int:
         value = self.byte()
         if value not in VALUE_TYPES:
-            raise self.invalid(f"value type {value:#04x} is not known")
+            raise self.invalid(f"value type {value:#04x} is not known or switched off here")
         return value
 
     def reference_type(self) -> int:
         value = self.byte()
-        if value not in REFERENCE_TYPES:
-            raise self.invalid(f"reference type {value:#04x} is not known: funcref or externref")
+        if value != FUNCREF:
+            raise self.invalid(f"reference type {value:#04x} is not known or switched off here: only funcref is")
         return value
 
     def flag(self, values: str, most: int) -> int:
@@ -448,8 +434,9 @@ def _limits(reader: Reader) -> Limits:
     return Limits(reader.u32(), reader.u32() if form else None)
 
 
-def _table(reader: Reader) -> Table:
-    return Table(reader.reference_type(), _limits(reader))
+def _table(reader: Reader) -> Limits:
+    reader.reference_type()
+    return _limits(reader)
 
 
 def _memory(reader: Reader) -> Limits:
@@ -476,10 +463,9 @@ def _element(reader: Reader, functions: int) -> Element:
     table = reader.u32() if active and form & 2 else 0
     if active:
         _expression(reader, functions)
-    type = FUNCREF
     if form & 3:
         if form & 4:
-            type = reader.reference_type()
+            reader.reference_type()
         else:
             reader.flag("element kind", 0)
     referred: list[int] = []
@@ -488,7 +474,7 @@ def _element(reader: Reader, functions: int) -> Element:
             referred += _expression(reader, functions)
         else:
             referred.append(reader.index(functions, "function"))
-    return Element(active, form & 3 == 3, table, type, start, reader.position, tuple(referred))
+    return Element(active, form & 3 == 3, table, start, reader.position, tuple(referred))
 
 
 def _data(reader: Reader, functions: int) -> Data:

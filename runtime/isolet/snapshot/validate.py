@@ -98,9 +98,9 @@ def _check_tables(module: Module) -> None:
             f"the module has {len(module.tables):,} tables, and at most {limits.TABLES_MAX} are allowed"
         )
     for index, table in enumerate(module.tables):
-        if table.limits.minimum > limits.TABLE_ELEMENTS_MAX:
+        if table.minimum > limits.TABLE_ELEMENTS_MAX:
             raise ModuleInvalid(
-                f"table {index} starts with {table.limits.minimum:,} elements, and at most "
+                f"table {index} starts with {table.minimum:,} elements, and at most "
                 f"{limits.TABLE_ELEMENTS_MAX:,} are allowed; take the address of fewer functions"
             )
 
