@@ -121,6 +121,52 @@ class UnsupportedOperation(CallerError):
     http_status = 501
 
 
+class MalformedRequest(CallerError):
+    """Bytes that are not HTTP, or HTTP that could be read in two ways (two Hosts, two lengths)."""
+
+    name = "BadRequestException"
+
+
+class UriTooLong(CallerError):
+    name = "UriTooLongException"
+    status = 414
+    http_status = 414
+
+
+class HeadersTooLarge(CallerError):
+    name = "RequestHeaderFieldsTooLargeException"
+    status = 431
+    http_status = 431
+
+
+class TooSlow(CallerError):
+    """Headers or a body that did not arrive in time."""
+
+    name = "RequestTimeoutException"
+    status = 408
+    http_status = 408
+
+
+class ExpectationFailed(CallerError):
+    name = "ExpectationFailedException"
+    status = 417
+    http_status = 417
+
+
+class UnsupportedProtocol(CallerError):
+    """A version of HTTP, or a method, that this door does not speak."""
+
+    name = "NotImplementedException"
+    status = 501
+    http_status = 501
+
+
+class ValidationFailed(CallerError):
+    """A parameter outside its constraint, in AWS's wording: "1 validation error detected: Value 'x' at …"."""
+
+    name = "ValidationException"
+
+
 class Throttled(CallerError):
     """Refused by admission; `reason` is one of AWS's (ConcurrentInvocationLimitExceeded, …)."""
 

@@ -146,6 +146,18 @@ BODY_BYTES_PER_S_MIN = 1_024
 KEEP_ALIVE_S = 75.0
 CONNECTIONS_MAX = 10_000
 PIPELINED_MAX = 64
+# Deadlines are checked by one sweep over all connections, not by a timer each: they hold to within one such step.
+SWEEP_S = 1.0
+# After an early refusal (413 before the body was read) the rest of the request is read and thrown away for this long:
+# closing at once would reset the connection and the client would never see the answer. Precedent: nginx, 5 s.
+LINGER_S = 5.0
+# What all connections of a worker may hold together: bodies being received, and answers that slow readers have not taken.
+BODIES_BYTES_MAX = 512 * MIB
+UNSENT_BYTES_MAX = 256 * MIB
+assert BODIES_BYTES_MAX > CONTROL_BODY_BYTES_MAX, "one maximal control request fits"
+# Chunk sizes and extensions around a chunked body, beyond sixteen bytes for each of its own: a guard against a body that is
+# all framing. Precedent: Go's net/http, 16 KiB.
+CHUNK_FRAMING_BYTES_MAX = 64 * KIB
 
 # ── admission ───────────────────────────────────────────────────────────────────────────────────────────────────
 
