@@ -1,0 +1,41 @@
+# The two commands: `make demo` and `make test`. Both make .venv and install what they need; nothing else is touched.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: demo test serve lint types slow bench bench-smoke clean
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)   ## builds, deploys and calls the example functions on real input
+	$(BIN)/python functions/demo.py
+
+test: $(STAMP)   ## the quick tests
+	$(BIN)/python -m pytest -q -m 'not slow'
+
+slow: $(STAMP)   ## the long ones: leaks, theorem over many modules, toolchains
+	$(BIN)/python -m pytest -q -m slow
+
+serve: $(STAMP)  ## a server on 127.0.0.1:8080
+	$(BIN)/isolet serve
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+bench: $(STAMP)  ## every bench, with numbers (needs wrk)
+	for bench in benches/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+bench-smoke: $(STAMP)
+	for bench in benches/bench_*.py; do $(BIN)/python $$bench --smoke || exit 1; done
+
+clean:
+	rm -rf $(VENV) .isolet build *.egg-info
