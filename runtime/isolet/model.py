@@ -161,11 +161,15 @@ class Usage(NamedTuple):
     host_calls: int
 
 
+# One line of a guest: level (0 trace … 5 fatal), Unix milliseconds, the text without its newline.
+LogEntry = tuple[int, int, bytes]
+
+
 class Outcome(NamedTuple):
     """What became of an invocation: exactly one of a value (error is None) or an error."""
 
     value: Any
     error: Exception | None
     usage: Usage
-    logs: tuple[bytes, ...] = ()
+    logs: tuple[LogEntry, ...] = ()
     logs_dropped: int = 0

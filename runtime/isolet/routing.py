@@ -1,0 +1,259 @@
+"""The routing table of a worker: which function answers to a name, an ARN, a host or a path.
+
+Laws:
+- The table is a function of the *set* of its targets: the order in which they came never shows. A host name or route that
+  two functions claim belongs to the one whose (tenant, name) sorts first; `conflicts` tells a deployer beforehand.
+- Only functions with `[http]` answer HTTP; all answer Invoke.
+- Of the declared routes the most specific wins, segment by segment from the left: literal before `{name}` before
+  `{name+}`; then the request's own method before ANY. A path that matches with the wrong method goes on to less specific
+  routes. HEAD is answered by a route for GET where none is declared for HEAD. Precedent: API Gateway's HTTP APIs.
+- A declared route never hides the control plane: reserved paths (`/fn/…`, `/healthz`, `/2015-03-31/…`) match no route.
+
+What a function is told as its path: at its own host and at declared routes, the whole path. At `/fn/<name>/…`, what follows
+the name, so that the same function works at its host and under its prefix; the stage is `$default` in all three.
+Refused: keeping the prefix in `rawPath`, as API Gateway does with named stages. Every handler would have to strip it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from .errors import InvalidParameter, UnknownFunction, ValidationFailed
+from .model import DEFAULT_TENANT, LATEST, REGION, Route, Target, function_arn
+
+DEFAULT_ROUTE = "$default"
+HOST_SUFFIX = ".localhost"
+PREFIX = "/fn/"
+# First segments that belong to us. A date is a version of one of AWS's APIs.
+RESERVED = frozenset({"fn", "healthz", "metrics", "isolet"})
+_API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+# Lambda's own pattern admits `region:` alone in front of a name; nobody sends that, and with our region's name it would
+# swallow `name:qualifier`.
+FUNCTION_NAME_PATTERN = (
+    r"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}(-gov)?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?"
+    r"([a-zA-Z0-9-_\.]+)(:(\$LATEST|[a-zA-Z0-9-_]+))?"
+)
+QUALIFIER_PATTERN = "(|[a-zA-Z0-9$_-]+)"
+_FUNCTION_NAME = re.compile(
+    r"(?:(?:arn:aws[a-zA-Z-]*:lambda:(?P<region>[a-z0-9-]+):)?(?P<account>\d{12}):function:|function:)?"
+    r"(?P<name>[a-zA-Z0-9-_]+)(?::(?P<qualifier>\$LATEST|[a-zA-Z0-9-_]+))?",
+    re.ASCII,
+)
+_QUALIFIER = re.compile(r"[a-zA-Z0-9$_-]{1,128}", re.ASCII)
+_PARAMETER = re.compile(r"\{([A-Za-z0-9_.:-]+)(\+?)\}", re.ASCII)
+# Precedent: botocore's model, the longest NamespacedFunctionName.
+FUNCTION_NAME_CHARS_MAX = 170
+
+
+class FunctionRef(NamedTuple):
+    """What a caller means by a FunctionName: tenant, name and the qualifier in it ("" when it has none)."""
+
+    tenant: str
+    name: str
+    qualifier: str
+
+    def arn(self, qualifier: str = "") -> str:
+        """The ARN as error messages spell it: with the qualifier only where the caller gave one."""
+        arn = function_arn(self.tenant, self.name)
+        return f"{arn}:{qualifier or self.qualifier}" if qualifier or self.qualifier else arn
+
+
+@lru_cache(maxsize=1024)
+def parse_function_name(text: str, qualifier: str = "") -> FunctionRef:
+    """The function that `FunctionName` and `?Qualifier=` name together, both already percent-decoded.
+
+    Raises ValidationFailed, InvalidParameter (two different qualifiers) or UnknownFunction (another region's ARN).
+    """
+    match = _FUNCTION_NAME.fullmatch(text) if len(text) <= FUNCTION_NAME_CHARS_MAX else None
+    if match is None:
+        raise ValidationFailed(_violation(text, "functionName", FUNCTION_NAME_PATTERN))
+    if qualifier and not _QUALIFIER.fullmatch(qualifier):
+        raise ValidationFailed(_violation(qualifier, "qualifier", QUALIFIER_PATTERN))
+    inside = match["qualifier"] or ""
+    if inside and qualifier and inside != qualifier:
+        raise InvalidParameter(
+            "The derived qualifier from the function name does not match the specified qualifier."
+        )
+    region = match["region"]
+    if region is not None and region != REGION:
+        raise UnknownFunction(f"Functions from '{region}' are not reachable in this region ('{REGION}')")
+    return FunctionRef(match["account"] or DEFAULT_TENANT, match["name"], inside or qualifier)
+
+
+def _violation(value: str, member: str, pattern: str) -> str:
+    return (
+        f"1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: "
+        f"Member must satisfy regular expression pattern: {pattern}"
+    )
+
+
+class Match(NamedTuple):
+    """Where an HTTP request goes: the function, the path it is told, and the route that led there."""
+
+    target: Target
+    path: str  # percent-encoded as received
+    route_key: str = DEFAULT_ROUTE
+    parameters: Mapping[str, str] | None = None
+
+
+def reserved(path: str) -> bool:
+    """True for paths that declared routes cannot have."""
+    first = path[1:].partition("/")[0]
+    return first in RESERVED or _API_VERSION.fullmatch(first) is not None
+
+
+# A function's claim: the function, the route, and the names of its parameters from the left.
+_Declared = tuple[Target, Route, tuple[str, ...]]
+
+
+class _Node:
+    """One segment of the trie of declared routes."""
+
+    __slots__ = ("greedy", "literals", "parameter", "routes")
+
+    def __init__(self) -> None:
+        self.literals: dict[str, _Node] = {}
+        self.parameter: _Node | None = None
+        self.greedy: _Node | None = None
+        self.routes: dict[str, _Declared] = {}
+
+
+class RoutingTable:
+    """All functions that a worker may run. Mutated by `upsert` and `remove` only; everything else reads."""
+
+    def __init__(self) -> None:
+        self._targets: dict[tuple[str, str, str], Target] = {}
+        self._sites: dict[str, Target] = {}
+        self._hosts: dict[str, Target] = {}
+        self._routes = _Node()
+        self._routed = False
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def targets(self) -> list[Target]:
+        """Every target, in the order of tenant, name and version."""
+        return [self._targets[key] for key in sorted(self._targets)]
+
+    # ── changing ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def upsert(self, target: Target) -> None:
+        """`target` is in the table, in place of an older row of the same tenant, name and version."""
+        self._targets[target.tenant, target.name, target.version] = target
+        self._index()
+
+    def remove(self, tenant: str, name: str, version: str = "") -> None:
+        """The function (with "" all its versions) is not in the table. Removing what is not there is no error."""
+        for key in [k for k in self._targets if k[:2] == (tenant, name) and version in ("", k[2])]:
+            del self._targets[key]
+        self._index()
+
+    def replace(self, targets: list[Target]) -> None:
+        """The table is exactly `targets`: what a worker does with the keeper's first, full push."""
+        self._targets = {(t.tenant, t.name, t.version): t for t in targets}
+        self._index()
+
+    def _index(self) -> None:
+        # Rebuilt whole: deployments are rare, and so the order of arrival cannot matter.
+        self._sites, self._hosts, self._routes, self._routed = {}, {}, _Node(), False
+        for target in self.targets():
+            if target.http and target.version == LATEST:
+                self._sites.setdefault(target.name, target)
+                self._hosts.setdefault(target.name.lower(), target)
+                for route in target.routes:
+                    self._declare(route, target)
+
+    def _declare(self, route: Route, target: Target) -> None:
+        node, names = self._routes, []
+        for segment in route.pattern[1:].split("/"):
+            parameter = _PARAMETER.fullmatch(segment)
+            if parameter is None:
+                node = node.literals.setdefault(segment, _Node())
+            elif parameter[2]:
+                node.greedy = node = node.greedy or _Node()
+                names.append(parameter[1])
+            else:
+                node.parameter = node = node.parameter or _Node()
+                names.append(parameter[1])
+        node.routes.setdefault(route.method, (target, route, tuple(names)))
+        self._routed = True
+
+    # ── asking ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def find(self, ref: FunctionRef) -> Target:
+        """The target of an Invoke. Raises UnknownFunction in Lambda's words."""
+        target = self._targets.get((ref.tenant, ref.name, ref.qualifier or LATEST))
+        if target is None:
+            raise UnknownFunction(f"Function not found: {ref.arn()}")
+        return target
+
+    def host(self, name: str) -> Target | None:
+        """The function whose host name is `<name>.localhost`; `name` in lower case."""
+        return self._hosts.get(name)
+
+    def prefixed(self, path: str) -> Match | None:
+        """The match of a path that starts with `/fn/`."""
+        name, _, rest = path[4:].partition("/")
+        target = self._sites.get(name)
+        return None if target is None else Match(target, "/" + rest)
+
+    def route(self, method: str, path: str) -> Match | None:
+        """The most specific declared route for `method` and `path` (no query, percent-encoded), or None."""
+        if not self._routed or reserved(path):
+            return None
+        segments = path[1:].split("/")
+        if "%" in path:
+            segments = [unquote(segment) for segment in segments]
+        methods = ("HEAD", "GET", "ANY") if method == "HEAD" else (method, "ANY")
+        found = _search(self._routes, segments, 0, (), methods)
+        if found is None:
+            return None
+        (target, route, names), values = found
+        return Match(target, path, str(route), dict(zip(names, values, strict=True)) or None)
+
+    def conflicts(self, target: Target) -> tuple[str, ...]:
+        """Why `target` cannot be served as it claims: routes that are reserved or taken, a host name that is taken."""
+        if not target.http:
+            return ()
+        problems = [f"{route}: the path is reserved for the server" for route in target.routes if reserved(route.pattern)]
+        others = [t for t in self.targets() if t.http and t.version == LATEST and (t.tenant, t.name) != (target.tenant, target.name)]
+        taken = {_shape(route): t for t in reversed(others) for route in t.routes}
+        problems += [f"{r}: {taken[_shape(r)].arn} has this route" for r in target.routes if _shape(r) in taken]
+        problems += [f"host {o.name.lower()}{HOST_SUFFIX}: {o.arn} has it" for o in others if o.name.lower() == target.name.lower()]
+        return tuple(problems)
+
+
+def _search(
+    node: _Node, segments: list[str], at: int, values: tuple[str, ...], methods: tuple[str, ...]
+) -> tuple[_Declared, tuple[str, ...]] | None:
+    """Depth first, most specific first. A pattern's length bounds the depth, its two branches a segment the breadth."""
+    if at == len(segments):
+        for method in methods:
+            if method in node.routes:
+                return node.routes[method], values
+        return None
+    segment = segments[at]
+    child = node.literals.get(segment)
+    if child is not None:
+        found = _search(child, segments, at + 1, values, methods)
+        if found is not None:
+            return found
+    if node.parameter is not None and segment:
+        found = _search(node.parameter, segments, at + 1, (*values, segment), methods)
+        if found is not None:
+            return found
+    if node.greedy is not None:
+        rest = "/".join(segments[at:])
+        if rest:
+            return _search(node.greedy, segments, len(segments), (*values, rest), methods)
+    return None
+
+
+def _shape(route: Route) -> str:
+    """Two routes of one shape are the same route, whatever their parameters are called."""
+    return f"{route.method} {_PARAMETER.sub(lambda m: '{' + m[2] + '}', route.pattern)}"
