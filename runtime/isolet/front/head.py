@@ -1,0 +1,199 @@
+"""What the header section of one request says: read once, and immutable, so that a connection may keep it.
+
+A client on a kept-alive connection sends the same headers again and again. Comparing the list with the last one costs 0.3 µs,
+reading it anew 3 µs: the connection keeps its last Head (protocol.py).
+
+Laws:
+- One Host, well-formed (HTTP/1.0 may do without). Two that agree are refused, too: the next proxy may not look twice.
+- To the function go all headers but those that belong to the connection; names in lower case, duplicates joined by a comma,
+  `cookie` as its own array. Nothing is added: `requestContext.http.sourceIp` is the peer of the connection.
+- A value is latin-1, as HTTP has it; to the function it is a string of the same characters.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from ..errors import ExpectationFailed, MalformedRequest
+from ..routing import HOST_SUFFIX
+from .msgpack_parts import packed_array, packed_map, packed_str, packed_text
+
+Headers = list[tuple[bytes, bytes]]
+
+# Connection-wide, or about this hop's framing (RFC 9110, 7.6.1). `expect` is answered by us.
+HOP_BY_HOP = frozenset(
+    b"connection keep-alive proxy-connection proxy-authorization te trailer transfer-encoding upgrade expect "
+    b"http2-settings".split()
+)
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
+_TEXTUAL = re.compile(
+    r"text/.*|application/(?:json|xml|javascript|x-www-form-urlencoded)|.*\+(?:json|xml)", re.ASCII | re.DOTALL
+)
+
+# Header names as they came → lower case and packed. Bounded: names are the client's to choose.
+_NAMES: dict[bytes, tuple[bytes, bytes]] = {}
+_NAMES_MAX = 4096
+
+DOMAIN = packed_str("domainName")
+DOMAIN_PREFIX = packed_str("domainPrefix")
+_HEADERS = packed_str("headers")
+_COOKIES = packed_str("cookies")
+
+
+def _name(raw: bytes) -> tuple[bytes, bytes]:
+    known = _NAMES.get(raw)
+    if known is None:
+        if len(_NAMES) >= _NAMES_MAX:
+            _NAMES.clear()
+        lower = raw.lower()
+        known = _NAMES[raw] = (lower, packed_text(lower))
+    return known
+
+
+class Head:
+    """The facts of a header section. Made by `read`."""
+
+    __slots__ = (
+        "chunked",
+        "connection",
+        "content_length",
+        "domain",
+        "event_entries",
+        "event_part",
+        "expects",
+        "headers",
+        "host",
+        "site",
+        "textual",
+        "upgrade",
+        "user_agent",
+    )
+
+    def __init__(self, headers: Headers) -> None:
+        self.headers = headers
+        self.host = b""  # as received, without port
+        self.site = ""  # `<name>` of the host `<name>.localhost`
+        self.content_length = 0
+        self.chunked = False
+        self.connection = False  # a Connection header is there: keep-alive must be asked of the parser
+        self.upgrade = False
+        self.expects = False  # 100-continue
+        self.textual = False  # the body is text by its Content-Type, should it be UTF-8
+        self.user_agent = b"\xa0"
+        # For the event: `headers` and `cookies`, packed, and how many entries of the map that is.
+        self.event_part = b""
+        self.event_entries = 1
+        self.domain = b""  # `domainName` and `domainPrefix`, packed
+
+    def get(self, name: bytes) -> bytes | None:
+        """The value of a header by its lower-case name; the first, should there be several."""
+        for raw, value in self.headers:
+            if _name(raw)[0] == name:
+                return value
+        return None
+
+
+def read(headers: Headers) -> Head:
+    """The head of a request. Raises MalformedRequest (two Hosts, a bad one) or ExpectationFailed."""
+    head = Head(headers)
+    hosts = 0
+    entries: dict[bytes, bytes] = {}
+    cookies: list[bytes] = []
+    for raw, value in headers:
+        name, packed = _name(raw)
+        rule = _RULES.get(name)
+        if rule is not None:
+            if name == b"host":
+                hosts += 1
+            if name == b"cookie":
+                cookies += [cookie for part in value.split(b";") if (cookie := part.strip(b" \t"))]
+            rule(head, value)
+            if name in _NOT_IN_EVENT:
+                continue
+        if packed in entries:
+            value = entries[packed] + b"," + value
+        entries[packed] = value
+    if hosts > 1:
+        raise MalformedRequest("more than one Host header")
+    _read_host(head, hosts)
+    head.event_part = _HEADERS + packed_map([(name, packed_text(value)) for name, value in entries.items()])
+    if cookies:
+        head.event_part += _COOKIES + packed_array([packed_text(cookie) for cookie in cookies])
+        head.event_entries = 2
+    return head
+
+
+def _read_host(head: Head, hosts: int) -> None:
+    # Whether none is allowed depends on the version, which the connection knows: `host` stays empty.
+    host = head.host
+    name = host.decode("latin-1")
+    if hosts and name.endswith(HOST_SUFFIX):
+        site = name[: -len(HOST_SUFFIX)]
+        if "." not in site:
+            head.site = site
+    head.domain = b"".join((DOMAIN, packed_text(host), DOMAIN_PREFIX, packed_text(host.partition(b".")[0])))
+
+
+def _host(head: Head, value: bytes) -> None:
+    if not value or not _HOST.fullmatch(value):
+        raise MalformedRequest("the Host header is not a host name with an optional port")
+    end = value.find(b"]") + 1 if value.startswith(b"[") else value.find(b":")
+    head.host = (value if end <= 0 else value[:end]).lower()
+
+
+def _content_length(head: Head, value: bytes) -> None:
+    # The parser has checked that it is one number, and the only one.
+    head.content_length = int(value)
+
+
+def _transfer_encoding(head: Head, value: bytes) -> None:
+    # The parser lets `gzip, chunked` pass, whose coding we would have to undo.
+    if value.strip(b" \t").lower() != b"chunked":
+        raise MalformedRequest("the only Transfer-Encoding understood is `chunked`")
+    head.chunked = True
+
+
+def _expect(head: Head, value: bytes) -> None:
+    if value.lower() != b"100-continue":
+        raise ExpectationFailed("the only expectation understood is `100-continue`")
+    head.expects = True
+
+
+def _connection(head: Head, value: bytes) -> None:
+    head.connection = True
+
+
+def _upgrade(head: Head, value: bytes) -> None:
+    head.upgrade = True
+
+
+def _content_type(head: Head, value: bytes) -> None:
+    head.textual = is_textual(value.decode("latin-1"))
+
+
+def _user_agent(head: Head, value: bytes) -> None:
+    head.user_agent = packed_text(value)
+
+
+def _nothing(head: Head, value: bytes) -> None:
+    """A header that only has no place in the event."""
+
+
+@lru_cache(maxsize=256)
+def is_textual(content_type: str) -> bool:
+    """True if a body of this Content-Type is text (sdk/abi.md, section 2.2)."""
+    return _TEXTUAL.fullmatch(content_type.partition(";")[0].strip().lower()) is not None
+
+
+_NOT_IN_EVENT = HOP_BY_HOP | {b"cookie"}
+_RULES = {name: _nothing for name in _NOT_IN_EVENT} | {
+    b"host": _host,
+    b"content-length": _content_length,
+    b"content-type": _content_type,
+    b"transfer-encoding": _transfer_encoding,
+    b"expect": _expect,
+    b"connection": _connection,
+    b"upgrade": _upgrade,
+    b"user-agent": _user_agent,
+}

@@ -1,0 +1,140 @@
+"""Plain events: a JSON body becomes the msgpack of an event, a result becomes JSON (sdk/abi.md, sections 2.2 and 3).
+
+Laws:
+- What is accepted is JSON by RFC 8259 in UTF-8, with every name of an object once. Refused, each with its reason: a name twice,
+  NaN and Infinity, a number that no float 64 holds, half a surrogate pair, nesting deeper than msgpack's own bound.
+- Integers that fit 64 bits stay integers; other numbers are float 64.
+- The quick way does not look at numbers: the C decoder and the C packer work alone, and only what they stumble over, or the
+  bytes of an infinity in the result, sends a body the exact way round. (A hook a number made 64 KB of integers 6 × slower.)
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from typing import Any, NoReturn
+
+import msgpack
+
+from .. import limits
+from ..errors import AbiViolation, InvalidRequestContent, ResponseTooLarge
+
+EMPTY_OBJECT = b"\x80"
+NIL = b"\xc0"
+# msgpack's packer refuses the 512th level; Python's JSON decoder would go on to the interpreter's own bound.
+DEPTH_MAX = 511
+
+_INFINITIES = (b"\xcb\x7f\xf0\0\0\0\0\0\0", b"\xcb\xff\xf0\0\0\0\0\0\0")
+_INTEGER_CHARS_MAX = 20
+_PREFIX = "Could not parse request body into json: Could not parse payload into json: "
+
+
+class _Refused(ValueError):
+    """A reason that is ours; the decoder's own reasons are plain ValueErrors."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise _Refused(f"Duplicate field {twice!r}")
+    return made
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise _Refused(f"Non-standard token '{text}'")
+
+
+def _integer(text: str) -> int | float:
+    if len(text) <= _INTEGER_CHARS_MAX:
+        number = int(text)
+        if -(2**63) <= number < 2**64:
+            return number
+    return _finite(text)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise _Refused(f"Numeric value ({text[:40]}) out of range of a float 64")
+    return number
+
+
+_quick = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+_exact = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer, parse_float=_finite
+)
+_encode = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=lambda value: _base64(value)
+).encode
+
+
+def pack_json(body: bytes | bytearray) -> bytes:
+    """The event that the JSON in `body` is, as msgpack; nothing at all is the event `{}`.
+
+    Raises InvalidRequestContent in Lambda's words and with our reason.
+    """
+    if not body:
+        return EMPTY_OBJECT
+    try:
+        text = body.decode("utf-8")
+        try:
+            packed: bytes = msgpack.packb(_quick.decode(text))
+        except (OverflowError, ValueError) as error:
+            # An integer beyond 64 bits, or one with more digits than `int` takes; anything else fails again below.
+            if isinstance(error, (json.JSONDecodeError, UnicodeError, _Refused)):
+                raise
+            return _pack_exactly(text)
+        if _INFINITIES[0] in packed or _INFINITIES[1] in packed:
+            return _pack_exactly(text)
+        return packed
+    except json.JSONDecodeError as error:
+        raise _unparsable(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+    except UnicodeDecodeError as error:
+        raise _unparsable(f"Invalid UTF-8 at byte {error.start}") from None
+    except UnicodeEncodeError:
+        raise _unparsable("Half a surrogate pair in a string") from None
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError as error:
+        raise _too_deep() if "recursion limit" in str(error) else _unparsable(str(error)) from None
+
+
+def _pack_exactly(text: str) -> bytes:
+    packed: bytes = msgpack.packb(_exact.decode(text))
+    return packed
+
+
+def _unparsable(reason: str) -> InvalidRequestContent:
+    return InvalidRequestContent(_PREFIX + reason)
+
+
+def _too_deep() -> InvalidRequestContent:
+    return _unparsable(f"Document nesting depth exceeds {DEPTH_MAX}")
+
+
+def _base64(value: Any) -> str:
+    if isinstance(value, bytes):
+        return b64encode(value).decode("ascii")
+    raise AbiViolation(f"the result holds a {type(value).__name__}, which JSON cannot say")
+
+
+def render_json(value: Any) -> bytes:
+    """A guest's result as JSON: bin as base64. Raises AbiViolation (not finite) or ResponseTooLarge."""
+    if value is None:
+        return b"null"
+    try:
+        body = _encode(value).encode("utf-8")
+    except ValueError:
+        raise AbiViolation("the result holds a float that is not finite, which JSON cannot say") from None
+    bound_response(len(body))
+    return body
+
+
+def bound_response(size: int) -> None:
+    """Raises ResponseTooLarge, in Lambda's words, for an answer of `size` bytes that is over the limit."""
+    if size > limits.PAYLOAD_BYTES_MAX:
+        raise ResponseTooLarge(
+            f"Response payload size exceeded maximum allowed payload size ({limits.PAYLOAD_BYTES_MAX} bytes)."
+        )
