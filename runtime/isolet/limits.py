@@ -97,12 +97,19 @@ HOST_CALLS_MAX = 100_000
 REQUEST_BYTES_MAX = 64 * KIB
 REQUEST_ITEMS_MAX = 1_024
 RANDOM_BYTES_MAX = 64 * KIB
+# WASI's random_get has no short answer.
+RANDOM_GET_BYTES_MAX = 1 * MIB
 SLEEP_S_MAX = TIMEOUT_S_MAX
 # What one fd_read or fd_write moves at most; more is a short read or write, which callers must expect anyway. The
 # copy runs on the event loop: 4 MiB take about a millisecond.
 IO_BYTES_MAX = 4 * MIB
 # The same for stdout and stderr, whose bytes are looked at one line at a time.
 STREAM_IO_BYTES_MAX = 64 * KIB
+# What the guest pays for a copy, beyond the call itself.
+BYTES_PER_FUEL = 1
+RANDOM_FUEL_PER_BYTE = 1
+PATH_FUEL_PER_BYTE = 1
+DIRECTORY_ENTRY_FUEL = 1
 IOVECS_MAX = 1_024  # Precedent: IOV_MAX.
 SUBSCRIPTIONS_MAX = 1_024
 DESCRIPTORS_MAX = 1_024  # Precedent: RLIMIT_NOFILE.

@@ -18,6 +18,8 @@ class GuestView(Protocol):
 
     # The invoker's per-invocation object (hostcalls/state.py); opaque to the engine.
     state: Any
+    # Host calls so far, the present one included; counted by the engine.
+    host_calls: int
 
     def read(self, ptr: int, length: int) -> bytes:
         """A copy of the guest's bytes. AbiViolation if any of them is outside memory."""
