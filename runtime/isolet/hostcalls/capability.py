@@ -110,7 +110,7 @@ def take(guest: GuestView, ptr: int) -> int:
     reply = state.reply
     if reply is None:
         return abi.NOTHING_PENDING
-    guest.charge(len(reply) // limits.BYTES_PER_FUEL)
+    guest.charge(len(reply) // limits.COPIED_BYTES_PER_FUEL)
     guest.write(ptr, reply)
     state.reply = None
     return 0

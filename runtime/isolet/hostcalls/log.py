@@ -63,7 +63,7 @@ class LogBuffer:
         self.entries.append((level, time_ns() // 1_000_000, text))
 
     def write(self, stream: int, data: bytes) -> None:
-        """Bytes that the guest wrote to stdout (1) or stderr (2)."""
+        """Bytes that the guest wrote to stdout (1) or stderr (2); a line is an entry once its newline has come."""
         level = INFO if stream == 1 else ERROR
         partial = self._partial[stream]
         start = 0

@@ -40,7 +40,7 @@ def random_get(guest: GuestView, ptr: int, length: int) -> int:
     guest.read(ptr + length, 0)
     if length > limits.RANDOM_GET_BYTES_MAX:
         return errno.INVAL
-    guest.charge(length * limits.RANDOM_FUEL_PER_BYTE)
+    guest.charge(length * limits.RANDOM_BYTE_FUEL)
     guest.write(ptr, os.urandom(length))
     return errno.SUCCESS
 

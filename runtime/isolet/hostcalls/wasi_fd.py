@@ -10,6 +10,7 @@ Laws:
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from time import time_ns
 
 from .. import limits
@@ -17,7 +18,8 @@ from ..engine.host import GuestView, HostFunction
 from . import errno
 from .descriptors import APPEND, FDFLAGS, Descriptor, Descriptors
 from .errno import Refused
-from .files import AnyNode, Directory, File, PackageFile, set_times
+from .files import AnyNode, Directory, set_times
+from .log import LogBuffer
 
 _FDSTAT = struct.Struct("<BxH4xQQ")  # type, flags, rights, inherited rights
 _FILESTAT = struct.Struct("<QQB7xQQQQQ")  # device, inode, type, links, size, atime, mtime, ctime
@@ -44,7 +46,7 @@ def _vectors(guest: GuestView, iovecs: int, count: int, bytes_max: int) -> tuple
         if length:
             found.append((ptr, length))
             total += length
-    guest.charge(total // limits.BYTES_PER_FUEL)
+    guest.charge(total // limits.COPIED_BYTES_PER_FUEL)
     return found, total
 
 
@@ -95,7 +97,10 @@ def fd_write(guest: GuestView, fd: int, iovecs: int, count: int, out: int) -> in
     stream = fd if fd in (1, 2) and not state.has_descriptors else state.descriptors.get(fd).stream
     if stream in (1, 2):
         vectors, total = _vectors(guest, iovecs, count, limits.STREAM_IO_BYTES_MAX)
-        state.log.write(stream, _gather(guest, vectors))
+        log: LogBuffer = state.log
+        entries = len(log.entries)
+        log.write(stream, _gather(guest, vectors))
+        guest.charge((len(log.entries) - entries) * limits.LOG_ENTRY_FUEL)
         guest.write_u32(out, total)
         return errno.SUCCESS
     if stream == 0:
@@ -266,33 +271,37 @@ def _preopened(guest: GuestView, fd: int) -> Descriptor:
 def fd_readdir(guest: GuestView, fd: int, ptr: int, length: int, cookie: int, out: int) -> int:
     """As many entries from `cookie` on as fit, the last one cut short. Fewer bytes than `length`: that was the end.
 
-    Cookie 0 is ".", 1 is "..", and 1 + n the entry with the serial number n or, if it is gone, the next.
+    Cookie 0 is ".", 1 is "..", 1 + n the entry with the serial number n or, if it is gone, the next one.
     """
     guest.read(ptr + length, 0)
     directory = guest.state.descriptors.get(fd).node
     if not isinstance(directory, Directory):
         return errno.NOTDIR
-    guest.charge(len(directory.entries) * limits.DIRECTORY_ENTRY_FUEL)
     length = min(length, limits.IO_BYTES_MAX)
     found: list[bytes] = []
-    total = 0
+    total = passed = 0
     for next_cookie, name, node in _entries(directory):
         if next_cookie <= cookie:
+            passed += 1
             continue
         kind = _DIRECTORY_TYPE if isinstance(node, Directory) else _FILE_TYPE
         found += (_DIRENT.pack(next_cookie, node.inode, len(name), kind), name)
         total += _DIRENT.size + len(name)
         if total >= length:
             break
+    guest.charge(len(found) // 2 * limits.DIRECTORY_ENTRY_FUEL + passed * limits.ENTRY_PASSED_FUEL)
     data = b"".join(found)[:length]
     guest.write(ptr, data)
     guest.write_u32(out, len(data))
     return errno.SUCCESS
 
 
-def _entries(directory: Directory) -> list[tuple[int, bytes, File | PackageFile | Directory]]:
-    dots: list[tuple[int, bytes, AnyNode]] = [(1, b".", directory), (2, b"..", directory.parent)]
-    return dots + [(serial + 2, name, node) for name, (serial, node) in directory.entries.items()]
+def _entries(directory: Directory) -> Iterator[tuple[int, bytes, AnyNode]]:
+    """(cookie of what follows, name, node) in order."""
+    yield 1, b".", directory
+    yield 2, b"..", directory.parent
+    for name, (serial, node) in directory.entries.items():
+        yield serial + 2, name, node
 
 
 _WASI = "wasi_snapshot_preview1"

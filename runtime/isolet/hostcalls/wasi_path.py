@@ -23,7 +23,7 @@ def _path(guest: GuestView, ptr: int, length: int) -> bytes:
     guest.read(ptr + length, 0)
     if length > limits.PATH_BYTES_MAX:
         raise Refused(errno.NAMETOOLONG)
-    guest.charge(length * limits.PATH_FUEL_PER_BYTE)
+    guest.charge(length * limits.PATH_BYTE_FUEL)
     return files.check_path(guest.read(ptr, length))
 
 

@@ -68,7 +68,7 @@ def poll_oneoff(guest: GuestView, subscriptions: int, events: int, count: int, o
     if count == 0 or count > limits.SUBSCRIPTIONS_MAX:
         return errno.INVAL
     state: HostState = guest.state
-    guest.charge(count * limits.DIRECTORY_ENTRY_FUEL)
+    guest.charge(count * limits.SUBSCRIPTION_FUEL)
     raw = guest.read(subscriptions, count * _SUBSCRIPTION_BYTES)
     ready: list[bytes] = []
     clocks: list[tuple[int, bytes]] = []  # how long until then, and its event
