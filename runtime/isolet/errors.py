@@ -292,6 +292,10 @@ class StorageUnavailable(HostError):
     http_status = 503
 
 
+class ArtifactMissing(HostError):
+    """An artifact that is not stored, or was made for another engine: it is built again."""
+
+
 class ArtifactCorrupt(HostError):
     """An artifact whose MAC does not verify. It is never loaded; it is set aside and built again."""
 

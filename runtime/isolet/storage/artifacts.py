@@ -1,0 +1,273 @@
+"""Compiled snapshots on disk: machine code that is run with the server's rights, and therefore trusted by MAC only.
+
+An artifact is two files: `<digest>.cwasm`, the content, and `<digest>.seal`: the MAC, then what the MAC covers: digest,
+engine fingerprint and SnapshotInfo. `digest` is the content's SHA-256.
+
+Laws:
+- Nothing of an artifact is used before its seal and its content verify: of 200 random single-bit flips in a compiled
+  module, wasmtime accepted 173 and crashed on 2. The bytes that were hashed are the file that is loaded: one open
+  descriptor.
+- A file has all of its content or is not there: written under another name, synced, renamed, the directory synced. The
+  seal comes last, so that its presence says that both are whole.
+- Names are digests, nothing else: no name reaches the file system that is not 64 hexadecimal digits.
+- Any number of processes may write, read and evict at once: whoever meets a file that has gone takes it as missing.
+- What does not verify is set aside as `<name>.corrupt`, for a person to look at, and counts as missing from then on.
+
+An artifact made for another engine (version, settings, CPU) is missing, too: not wrong, but of no use here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgpack
+
+from .. import limits
+from ..errors import ArtifactCorrupt, ArtifactMissing, StorageUnavailable
+from ..model import SnapshotInfo
+from ..plain import snapshot_from_plain, snapshot_to_plain
+
+KEY_BYTES: Final = 32
+_MAC_BYTES: Final = 32
+_MAC_DOMAIN: Final = b"isolet artifact 1\0"
+# A seal holds a few strings; its warnings are bounded where they are made.
+_SEAL_BYTES_MAX: Final = 256 * limits.KIB
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_CONTENT, _SEAL, _CORRUPT, _PARTIAL = ".cwasm", ".seal", ".corrupt", ".partial"
+# A write takes seconds: a partial file that is older has no writer any more.
+_PARTIAL_S_MAX: Final = 3600.0
+_CORRUPT_S_MAX: Final = 7 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """An artifact that may be loaded from `path` while it is open."""
+
+    path: str
+    info: SnapshotInfo
+
+
+class _Stored(NamedTuple):
+    used_s: float
+    digest: str
+    size: int
+
+
+class Artifacts:
+    """The artifacts of one directory, for one engine. Methods may block on the disk and be called from any thread."""
+
+    def __init__(
+        self, directory: Path, key: bytes, fingerprint: bytes, bytes_max: int = limits.ARTIFACTS_BYTES_MAX
+    ) -> None:
+        assert len(key) == KEY_BYTES, "a key is read_key's"
+        self._directory = directory
+        self._key = key
+        self._fingerprint = fingerprint
+        self._bytes_max = bytes_max
+
+    def write(self, content: bytes, info: SnapshotInfo) -> SnapshotInfo:
+        """Stores an artifact; answers `info` with its digest and size. StorageUnavailable leaves nothing behind."""
+        digest = hashlib.sha256(content).hexdigest()
+        sealed = replace(info, digest=digest, artifact_bytes=len(content))
+        body: bytes = msgpack.packb(
+            {"digest": digest, "fingerprint": self._fingerprint, "info": snapshot_to_plain(sealed)}
+        )
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _write(self._directory / (digest + _CONTENT), content)
+            _write(self._directory / (digest + _SEAL), self._mac(body) + body)
+        except OSError as error:
+            raise StorageUnavailable(f"the artifact {digest} cannot be stored: {error.strerror}") from None
+        return sealed
+
+    @contextlib.contextmanager
+    def open(self, digest: str) -> Iterator[Verified]:
+        """The artifact, verified. ArtifactMissing: make it again. ArtifactCorrupt: the same, and it was set aside."""
+        self._require_digest(digest)
+        info = self._unseal(digest)
+        content = self._directory / (digest + _CONTENT)
+        with self._open(content) as descriptor:
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                actual = hashlib.file_digest(file, "sha256").hexdigest()
+            if not hmac.compare_digest(actual, digest):
+                self._set_aside(content)
+                raise ArtifactCorrupt(f"the content of artifact {digest} hashes to {actual}; it was set aside")
+            with contextlib.suppress(OSError):
+                os.utime(descriptor)  # the instant of its last use, for `evict`
+            # The descriptor's own file, whatever has become of its name meanwhile.
+            by_descriptor = f"/proc/self/fd/{descriptor}"
+            yield Verified(by_descriptor if os.path.exists(by_descriptor) else str(content), info)
+
+    def info(self, digest: str) -> SnapshotInfo | None:
+        """What is stored about an artifact, None if it is missing or does not verify. The content is not read."""
+        self._require_digest(digest)
+        try:
+            return self._unseal(digest)
+        except (ArtifactMissing, ArtifactCorrupt):
+            return None
+
+    def evict(self, in_use: Collection[str] = ()) -> list[str]:
+        """Removes the least recently used artifacts until the rest fits; their digests. Never one of `in_use`.
+
+        Removes also what was set aside, and what a killed writer left.
+        """
+        try:
+            stored = self._sweep()
+            excess = sum(artifact.size for artifact in stored) - self._bytes_max
+            evicted = []
+            for artifact in sorted(stored):
+                if excess <= 0:
+                    break
+                if artifact.digest not in in_use:
+                    self._remove(artifact.digest)
+                    excess -= artifact.size
+                    evicted.append(artifact.digest)
+            return evicted
+        except OSError as error:
+            raise StorageUnavailable(f"artifacts cannot be evicted: {error.strerror}") from None
+
+    # ── seals ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _mac(self, body: bytes) -> bytes:
+        return hmac.digest(self._key, _MAC_DOMAIN + body, "sha256")
+
+    def _unseal(self, digest: str) -> SnapshotInfo:
+        path = self._directory / (digest + _SEAL)
+        with self._open(path) as descriptor:
+            sealed = os.read(descriptor, _SEAL_BYTES_MAX)
+        mac, body = sealed[:_MAC_BYTES], sealed[_MAC_BYTES:]
+        if not hmac.compare_digest(mac, self._mac(body)):
+            self._set_aside(path)
+            raise ArtifactCorrupt(f"the seal of artifact {digest} does not verify; it was set aside")
+        said = msgpack.unpackb(body)  # ours: the MAC says so
+        if said["digest"] != digest:
+            self._set_aside(path)
+            raise ArtifactCorrupt(f"the seal of artifact {digest} belongs to {said['digest']}; it was set aside")
+        if said["fingerprint"] != self._fingerprint:
+            raise ArtifactMissing(f"artifact {digest} was made for another engine")
+        return snapshot_from_plain(said["info"])
+
+    # ── files ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _require_digest(self, digest: str) -> None:
+        if not _DIGEST.fullmatch(digest):
+            raise ArtifactMissing(f"{digest!r} is not a digest")
+
+    @contextlib.contextmanager
+    def _open(self, path: Path) -> Iterator[int]:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            raise ArtifactMissing(f"artifact {path.stem} is not stored") from None
+        except OSError as error:
+            raise StorageUnavailable(f"artifact {path.stem} cannot be read: {error.strerror}") from None
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _set_aside(self, path: Path) -> None:
+        with contextlib.suppress(OSError):
+            path.replace(path.with_name(path.name + _CORRUPT))
+
+    def _remove(self, digest: str) -> None:
+        for suffix in (_SEAL, _CONTENT):  # the seal first: without it, the content is not there
+            (self._directory / (digest + suffix)).unlink(missing_ok=True)
+
+    def _sweep(self) -> list[_Stored]:
+        """Every artifact. Removes what has become old and is none."""
+        stored: list[_Stored] = []
+        others: list[tuple[os.DirEntry[str], float]] = []
+        if not self._directory.is_dir():
+            return stored
+        for entry in os.scandir(self._directory):
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            digest, _, suffix = entry.name.partition(".")
+            if "." + suffix == _CONTENT and _DIGEST.fullmatch(digest):
+                stored.append(_Stored(status.st_mtime, digest, status.st_size))
+            else:
+                others.append((entry, time.time() - status.st_mtime))
+        digests = {artifact.digest for artifact in stored}
+        for entry, age_s in others:
+            whole = entry.name.endswith(_SEAL) and entry.name.removesuffix(_SEAL) in digests
+            if not whole and age_s > (_CORRUPT_S_MAX if entry.name.endswith(_CORRUPT) else _PARTIAL_S_MAX):
+                Path(entry.path).unlink(missing_ok=True)
+        return stored
+
+
+def _write(path: Path, content: bytes) -> None:
+    """`content` as the whole of `path`, or OSError and nothing. A killed writer leaves a partial file, never this one."""
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}{_PARTIAL}")
+    try:
+        _create(partial, content)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+
+
+def _create(path: Path, content: bytes) -> None:
+    """A new file of mode 0600 with `content`, synced."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# ── the key ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_key(path: Path) -> bytes:
+    """The MAC key in `path`; made there if there is none. Processes that call it at once all get one key.
+
+    Raises StorageUnavailable if the file cannot be used, or others than its owner can read it.
+    """
+    try:
+        if not path.exists():
+            _make_key(path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with os.fdopen(descriptor, "rb") as file:
+            mode = os.fstat(descriptor).st_mode & 0o777
+            key = file.read(KEY_BYTES + 1)
+    except OSError as error:
+        raise StorageUnavailable(f"the key {path} cannot be used: {error.strerror}") from None
+    if mode & 0o077:
+        raise StorageUnavailable(f"the key {path} has mode {mode:o}: others can read it; chmod 600 it, or delete it")
+    if len(key) != KEY_BYTES:
+        raise StorageUnavailable(f"the key {path} has not {KEY_BYTES} bytes; delete it, artifacts are then built again")
+    return key
+
+
+def _make_key(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}{_PARTIAL}")
+    try:
+        _create(partial, secrets.token_bytes(KEY_BYTES))
+        with contextlib.suppress(FileExistsError):  # a link never replaces: the first key stays
+            os.link(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    _sync_directory(path.parent)
