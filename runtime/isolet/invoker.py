@@ -268,7 +268,7 @@ class Invoker:
             version=target.version,
             arn=target.arn,
             memory_mb=target.memory_bytes // limits.MIB,
-            environment=target.environment,
+            environment=[f"{key}={value}".encode() for key, value in target.environment.items()],
             package=loaded.package,
         )
 
