@@ -1,0 +1,312 @@
+"""The keeper's SQLite file: one connection, on one thread of its own, off the event loop.
+
+Laws:
+- `write` returns only after its transaction is on the disk (WAL, synchronous=FULL).
+- Group commit: the writes that wait together share one transaction and one fsync, each in its own savepoint; a job that
+  raises is undone alone, and a commit that fails fails every job in it.
+- A `read` sees every write that was awaited before it was asked for.
+- One process owns the file (locking_mode=EXCLUSIVE); the lock goes with the process, however it ends.
+- SQLite's errors leave here as StorageUnavailable, in words.
+
+A job is a plain function that takes the connection and runs on the thread: short, and without calls of its own to the
+outside. It never begins, commits or rolls back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .. import limits
+from ..errors import StorageUnavailable
+
+logger = logging.getLogger("isolet.database")
+
+T = TypeVar("T")
+Job = Callable[[sqlite3.Connection], Any]
+
+# "isol": `file` and a careful opener can tell whose database this is.
+APPLICATION_ID = 0x69736F6C
+
+# The schema's versions in order: each step runs once, in a transaction of its own, and is never changed afterwards.
+# What is in a table is said where it is used: registry.py, logs.py, ledger.py.
+MIGRATIONS = (
+    """
+    CREATE TABLE functions (
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        revision TEXT NOT NULL,
+        function TEXT NOT NULL,
+        target TEXT,
+        PRIMARY KEY (tenant, name)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE log_segments (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        version TEXT NOT NULL,
+        worker TEXT NOT NULL,
+        memory_mb INTEGER NOT NULL,
+        step_ms INTEGER NOT NULL,
+        first_ms INTEGER NOT NULL,
+        last_ms INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        records BLOB NOT NULL
+    );
+    CREATE INDEX log_segments_by_function ON log_segments (tenant, name, id);
+    CREATE TABLE log_sizes (
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        created_ms INTEGER NOT NULL,
+        PRIMARY KEY (tenant, name)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE usage (
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        hour INTEGER NOT NULL,
+        invocations INTEGER NOT NULL,
+        errors INTEGER NOT NULL,
+        throttles INTEGER NOT NULL,
+        duration_ns INTEGER NOT NULL,
+        billed_ms INTEGER NOT NULL,
+        cpu_ns INTEGER NOT NULL,
+        fuel INTEGER NOT NULL,
+        mb_ms INTEGER NOT NULL,
+        PRIMARY KEY (tenant, name, hour)
+    ) WITHOUT ROWID;
+    CREATE TABLE usage_errors (
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        hour INTEGER NOT NULL,
+        class TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (tenant, name, hour, class)
+    ) WITHOUT ROWID;
+    CREATE TABLE recorders (
+        worker TEXT PRIMARY KEY,
+        sequence INTEGER NOT NULL,
+        seen_s INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    """,
+)
+
+
+@dataclass(slots=True)
+class _Task:
+    job: Job
+    writes: bool
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+    result: Any = None
+    error: BaseException | None = None
+
+    def settle(self) -> None:
+        if self.future.done():
+            return  # Its caller left; what was written stays written.
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class Database:
+    """Made by the keeper only. `await open()` first; `close()` waits for what was asked before it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        # None ends the thread.
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._closing = False
+        # Transactions committed so far, for tests and metrics: far fewer than writes when many wait together.
+        self.commits = 0
+
+    async def open(self) -> None:
+        """Opens or creates the file and brings its schema up to date. Raises StorageUnavailable."""
+        opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._thread = threading.Thread(
+            target=self._run, args=(opened, asyncio.get_running_loop()), name="database", daemon=True
+        )
+        self._thread.start()
+        await opened
+
+    async def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """What `job` returned, once durable. Raises what it raised (nothing was written then); StorageUnavailable."""
+        return await self._submit(job, writes=True)
+
+    async def read(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._submit(job, writes=False)
+
+    async def close(self) -> None:
+        if self._thread is None or self._closing:
+            return
+        self._closing = True
+        self._tasks.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    async def _submit(self, job: Callable[[sqlite3.Connection], T], writes: bool) -> T:
+        if self._thread is None or self._closing:
+            raise StorageUnavailable(f"the database {self.path} is closed")
+        loop = asyncio.get_running_loop()
+        task = _Task(job, writes, loop.create_future(), loop)
+        self._tasks.put(task)
+        result: T = await task.future
+        return result
+
+    # -- on the thread
+
+    def _run(self, opened: asyncio.Future[None], loop: asyncio.AbstractEventLoop) -> None:
+        start = _Task(lambda _: None, False, opened, loop)
+        try:
+            connection = open_connection(self.path)
+        except StorageUnavailable as error:
+            start.error = error
+            _deliver([start])
+            return
+        _deliver([start])
+        with contextlib.closing(connection):
+            while (batch := self._next_batch()) is not None:
+                self._perform(connection, batch)
+                _deliver(batch)
+
+    def _next_batch(self) -> list[_Task] | None:
+        """Everything that waits, at least one; None when closed and nothing is left."""
+        first = self._tasks.get()
+        if first is None:
+            return None
+        batch = [first]
+        while len(batch) < limits.DATABASE_BATCH_MAX:
+            try:
+                task = self._tasks.get_nowait()
+            except queue.Empty:
+                break
+            if task is None:
+                self._tasks.put(None)  # Nothing comes after it: `_submit` refuses once closing.
+                break
+            batch.append(task)
+        return batch
+
+    def _perform(self, connection: sqlite3.Connection, batch: list[_Task]) -> None:
+        """Runs the jobs in order, in one transaction if any of them writes."""
+        writes = any(task.writes for task in batch)
+        try:
+            if writes:
+                connection.execute("BEGIN IMMEDIATE")
+            for task in batch:
+                _perform_one(connection, task)
+            if writes:
+                connection.execute("COMMIT")
+                self.commits += 1
+        except sqlite3.Error as reason:
+            self._undo(connection, batch, unavailable(self.path, reason))
+
+    def _undo(self, connection: sqlite3.Connection, batch: list[_Task], error: StorageUnavailable) -> None:
+        """Nothing of this batch is on the disk: every job of it failed, also those that had gone well."""
+        logger.error("a transaction of %d jobs failed: %s", len(batch), error)
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        for task in batch:
+            task.error = task.error or error
+
+
+def _perform_one(connection: sqlite3.Connection, task: _Task) -> None:
+    """Runs one job; its own failure is undone and noted, the transaction's is raised (sqlite3.Error)."""
+    if task.writes:
+        connection.execute("SAVEPOINT job")
+    try:
+        task.result = task.job(connection)
+    except Exception as reason:
+        if task.writes and not connection.in_transaction:
+            raise  # SQLite gave up the whole transaction (disk full, I/O error).
+        task.error = unavailable(Path("the database"), reason) if isinstance(reason, sqlite3.Error) else reason
+        if task.writes:
+            connection.execute("ROLLBACK TO job")
+    if task.writes:
+        connection.execute("RELEASE job")
+
+
+def _deliver(batch: Iterable[_Task]) -> None:
+    """Settles futures on their loops: one wake-up for each loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Task]] = {}
+    for task in batch:
+        by_loop.setdefault(task.loop, []).append(task)
+    for loop, tasks in by_loop.items():
+        # A loop that ended took its callers along.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_settle_all, tasks)
+
+
+def _settle_all(tasks: list[_Task]) -> None:
+    for task in tasks:
+        task.settle()
+
+
+# ── the file ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def open_connection(path: Path) -> sqlite3.Connection:
+    """An exclusive connection with the newest schema. Raises StorageUnavailable with the cure."""
+    connection = None
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, timeout=limits.DATABASE_LOCK_S)
+        _configure(connection)
+        _migrate(connection, path)
+    except (sqlite3.Error, StorageUnavailable) as reason:
+        if connection is not None:
+            connection.close()
+        raise reason if isinstance(reason, StorageUnavailable) else unavailable(path, reason) from None
+    return connection
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    # A write-ahead log that grew in a burst is cut back to this at the next checkpoint.
+    connection.execute(f"PRAGMA journal_size_limit = {64 * limits.MIB}")
+    # A hostile or damaged file does not run triggers or views of its own.
+    connection.execute("PRAGMA trusted_schema = OFF")
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    # Takes the exclusive lock, which then stays: from here on nobody else writes.
+    connection.execute("BEGIN IMMEDIATE")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    connection.execute("COMMIT")
+    if application not in (0, APPLICATION_ID):
+        raise StorageUnavailable(f"{path} is another program's database; choose another data directory")
+    if version > len(MIGRATIONS):
+        raise StorageUnavailable(
+            f"{path} has schema {version}, this isolet knows {len(MIGRATIONS)}; use the newer isolet that wrote it"
+        )
+    for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
+        script = f"{step}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}"
+        connection.executescript(f"BEGIN IMMEDIATE; {script}; COMMIT")
+
+
+def unavailable(path: Path, reason: Exception) -> StorageUnavailable:
+    """`reason` in words, with what to do about it."""
+    text = str(reason)
+    if "locked" in text:
+        return StorageUnavailable(f"{path} is in use by another keeper; stop it or choose another data directory")
+    if "disk is full" in text:
+        return StorageUnavailable(f"no room to write {path}; free some disk space")
+    if "malformed" in text or "not a database" in text:
+        return StorageUnavailable(
+            f"{path} is damaged ({text}); restore it from a copy or choose another data directory"
+        )
+    if "unable to open" in text:
+        return StorageUnavailable(f"{path} cannot be opened; does its directory exist, and may this user write there?")
+    return StorageUnavailable(f"{path} failed: {text}")
