@@ -135,7 +135,7 @@ MODULE_NAME_BYTES_MAX = 4 * KIB
 # function of a Go program is some 30 KB, of interpreters some 300 KB. Precedent: wasmtime's validator: 7,654,321.
 MODULE_FUNCTION_BYTES_MAX = 4 * MIB
 # A memory image larger than this is not frozen: it would have to be written, hashed and mapped for every function.
-SNAPSHOT_IMAGE_BYTES_MAX = 256 * MIB
+SNAPSHOT_IMAGE_BYTES_MAX = 128 * MIB
 # Cranelift on hostile input took 40 s and 2 GB; a Go program takes 4 CPU-seconds.
 BUILD_CPU_S = 30
 BUILD_WALL_S = 60
