@@ -1,0 +1,59 @@
+package isolet
+
+import "unsafe"
+
+//go:wasmimport isolet call
+func importCall(ptr unsafe.Pointer, length uint32) int32
+
+//go:wasmimport isolet take
+func importTake(ptr unsafe.Pointer) int32
+
+//go:wasmimport isolet log
+func importLog(level uint32, ptr unsafe.Pointer, length uint32)
+
+// Both stay reachable, or the collector would take what the host still reads or writes.
+var (
+	input  []byte
+	output []byte
+	// Whether `input` is the first one, which a warm-up and an invocation share: strings must not point into it.
+	shared bool
+)
+
+//go:wasmexport isolet_buffer
+func exportBuffer(length uint32) unsafe.Pointer {
+	shared = input == nil
+	input = make([]byte, max(length, 1))
+	return unsafe.Pointer(&input[0])
+}
+
+//go:wasmexport isolet_handle
+func exportHandle(ptr uint32, length uint32) uint64 {
+	output = outcome(unsafe.Slice((*byte)(unsafe.Pointer(&input[0])), length), !shared)
+	return uint64(uintptr(unsafe.Pointer(&output[0])))<<32 | uint64(len(output))
+}
+
+func hostCall(request []byte) ([]byte, int) {
+	length := importCall(unsafe.Pointer(&request[0]), uint32(len(request)))
+	if length < 0 {
+		return nil, int(length)
+	}
+	reply := make([]byte, length+1)
+	if status := importTake(unsafe.Pointer(&reply[0])); status < 0 {
+		return nil, int(status)
+	}
+	return reply[:length], 0
+}
+
+func hostLog(level Level, message string) {
+	importLog(uint32(level), unsafe.Pointer(unsafe.StringData(message)), uint32(len(message)))
+}
+
+// reseed gives Go's runtime a new seed: it is what math/rand, maps and hash/maphash draw from, and a snapshot froze it. It
+// lives in package runtime, where `isolet deploy` adds runtime/isolet_reseed.go of this directory.
+func reseed(seed *[32]byte)
+
+func reseedAll(entropy []byte) {
+	var seed [32]byte
+	copy(seed[:], entropy)
+	reseed(&seed)
+}
