@@ -31,6 +31,9 @@ _TEXTUAL = re.compile(
     r"text/.*|application/(?:json|xml|javascript|x-www-form-urlencoded)|.*\+(?:json|xml)", re.ASCII | re.DOTALL
 )
 
+# Precedent: X-Ray's own headers have about 100 characters.
+_TRACE_ID_BYTES_MAX = 512
+
 # Header names as they came → lower case and packed. Bounded: names are the client's to choose.
 _NAMES: dict[bytes, tuple[bytes, bytes]] = {}
 _NAMES_MAX = 4096
@@ -66,6 +69,7 @@ class Head:
         "host",
         "site",
         "textual",
+        "trace_id",
         "upgrade",
         "user_agent",
     )
@@ -81,6 +85,7 @@ class Head:
         self.expects = False  # 100-continue
         self.textual = False  # the body is text by its Content-Type, should it be UTF-8
         self.user_agent = b"\xa0"
+        self.trace_id = ""
         # For the event: `headers` and `cookies`, packed, and how many entries of the map that is.
         self.event_part = b""
         self.event_entries = 1
@@ -176,6 +181,10 @@ def _user_agent(head: Head, value: bytes) -> None:
     head.user_agent = packed_text(value)
 
 
+def _trace_id(head: Head, value: bytes) -> None:
+    head.trace_id = value[:_TRACE_ID_BYTES_MAX].decode("latin-1")
+
+
 def _nothing(head: Head, value: bytes) -> None:
     """A header that only has no place in the event."""
 
@@ -196,4 +205,5 @@ _RULES = {name: _nothing for name in _NOT_IN_EVENT} | {
     b"connection": _connection,
     b"upgrade": _upgrade,
     b"user-agent": _user_agent,
+    b"x-amzn-trace-id": _trace_id,
 }

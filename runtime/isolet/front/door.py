@@ -1,0 +1,209 @@
+"""What all connections of a worker share: routing table, invoker, caches of the second, counters, and the sweep.
+
+Laws:
+- The door owns no policy of its own: limits are values (`HttpLimits`), time is a Clock, invocations go to an invoker.
+- One sweep a second looks at all connections in place of a timer each: a deadline costs a request nothing, and fires within
+  SWEEP_S after its time, never before. (A `call_later` and its cancelling cost 1.1 µs a request.) `sweep` may be called by
+  anybody at any time; tests call it with a manual clock.
+- `now_s` is monotonic time as of the last sweep: what connections stamp themselves with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from email.utils import formatdate
+from os import urandom
+from typing import Protocol
+
+from .. import limits
+from ..clock import Clock, SystemClock
+from ..model import Invocation, Outcome
+from ..routing import RoutingTable
+from . import events
+
+
+class Ticket(Protocol):
+    """One invocation under way."""
+
+    def cancel(self) -> None:
+        """The client left: nobody will read the outcome."""
+
+
+class InvokerLike(Protocol):
+    """What the door needs of invoker.py."""
+
+    def submit(self, invocation: Invocation, done: Callable[[Outcome], None]) -> Ticket:
+        """Starts an invocation; `done` is called exactly once, maybe before `submit` returns. May raise CallerError, HostError."""
+
+
+# The control plane, wherever it is: (method, path, query, headers, body) → (status, headers, body).
+Control = Callable[
+    [str, str, str, list[tuple[str, str]], bytes], Awaitable[tuple[int, Mapping[str, str], bytes]]
+]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """The limits of limits.py that the door enforces; tests make them small."""
+
+    headers_bytes: int = limits.HEADERS_BYTES_MAX
+    headers: int = limits.HEADERS_MAX
+    url_bytes: int = limits.URL_BYTES_MAX
+    headers_timeout_s: float = limits.HEADERS_TIMEOUT_S
+    body_bytes_per_s: int = limits.BODY_BYTES_PER_S_MIN
+    payload_bytes: int = limits.PAYLOAD_BYTES_MAX
+    control_body_bytes: int = limits.CONTROL_BODY_BYTES_MAX
+    keep_alive_s: float = limits.KEEP_ALIVE_S
+    linger_s: float = limits.LINGER_S
+    connections: int = limits.CONNECTIONS_MAX
+    pipelined: int = limits.PIPELINED_MAX
+    chunk_framing_bytes: int = limits.CHUNK_FRAMING_BYTES_MAX
+    bodies_bytes: int = limits.BODIES_BYTES_MAX
+    unsent_bytes: int = limits.UNSENT_BYTES_MAX
+
+
+class Counters:
+    """What the door has seen, for metrics. Integers that only grow, but for what `Door` itself knows."""
+
+    __slots__ = ("connections", "disconnects", "invocations", "refused", "requests", "swept")
+
+    def __init__(self) -> None:
+        self.connections = 0  # accepted, ever
+        self.requests = 0  # complete ones, of all kinds
+        self.invocations = 0  # handed to the invoker
+        self.disconnects = 0  # clients that left while their request was under way
+        self.swept: Counter[str] = Counter()  # connections ended by a deadline or bound, by reason
+        self.refused: Counter[str] = Counter()  # requests refused before they were served, by error name
+
+
+class Member(Protocol):
+    """A connection, as the sweep sees it."""
+
+    def sweep(self, now_s: float) -> None: ...
+
+    def unsent_bytes(self) -> int: ...
+
+    def abort(self, reason: str) -> None: ...
+
+
+class Door:
+    """Made once per worker by server.py; `protocol_factory(door)` (protocol.py) makes uvicorn's http class of it."""
+
+    def __init__(
+        self,
+        routes: RoutingTable,
+        invoker: InvokerLike,
+        *,
+        http_limits: HttpLimits | None = None,
+        clock: Clock | None = None,
+        billing_step_ms: int = 1,
+    ) -> None:
+        self.routes = routes
+        self.invoker = invoker
+        self.limits = http_limits or HttpLimits()
+        self.clock = clock or SystemClock()
+        self.billing_step_ms = billing_step_ms
+        self.counters = Counters()
+        self.connections: set[Member] = set()
+        # Connections whose answers wait for a slow reader.
+        self.stalled: set[Member] = set()
+        # Bytes of bodies received and not yet answered, in all connections.
+        self.bodies_bytes = 0
+        self.now_s = self.clock.monotonic_s()
+        self._timer: asyncio.TimerHandle | None = None
+        # Caches of the second, see `epoch_ms`.
+        self.date_line = b""
+        self.time_part = b""
+        self._second_ends_ms = 0
+        self._sites: dict[tuple[str, str], bytes] = {}
+        self._ids: list[str] = []
+
+    # ── of the second, and of the function ──────────────────────────────────────────────────────────────────────
+
+    def epoch_ms(self) -> int:
+        """Unix milliseconds; `date_line` and `time_part` are those of the same second afterwards."""
+        now_ms = int(self.clock.wall_s() * 1000)
+        if not self._second_ends_ms - 1000 <= now_ms < self._second_ends_ms:
+            second = now_ms // 1000
+            self._second_ends_ms = (second + 1) * 1000
+            self.date_line = b"date: " + formatdate(second, usegmt=True).encode("ascii") + b"\r\n"
+            self.time_part = events.time_part(second)
+        return now_ms
+
+    def site_part(self, name: str, route_key: str) -> bytes:
+        """`events.site_part`, remembered: names and routes are as many as the table has."""
+        part = self._sites.get((name, route_key))
+        if part is None:
+            if len(self._sites) >= 4096:
+                self._sites.clear()
+            part = self._sites[name, route_key] = events.site_part(name, route_key)
+        return part
+
+    def request_id(self) -> str:
+        """A fresh random UUID, version 4. Made 256 at a time from one reading of the system's randomness."""
+        if not self._ids:
+            raw = urandom(16 * 256).hex()
+            self._ids = [
+                f"{raw[i:i + 8]}-{raw[i + 8:i + 12]}-4{raw[i + 13:i + 16]}-{_VARIANT[raw[i + 16]]}{raw[i + 17:i + 20]}"
+                f"-{raw[i + 20:i + 32]}"
+                for i in range(0, len(raw), 32)
+            ]
+        return self._ids.pop()
+
+    # ── connections ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def joined(self, member: Member) -> bool:
+        """Notes a connection; False when there are too many and it must go."""
+        self.counters.connections += 1
+        full = len(self.connections) >= self.limits.connections
+        self.connections.add(member)
+        if self._timer is None:
+            self.now_s = self.clock.monotonic_s()
+            self._arm()
+        return not full
+
+    def left(self, member: Member) -> None:
+        self.connections.discard(member)
+        self.stalled.discard(member)
+
+    def idle_allowed_s(self) -> float:
+        """How long an idle connection may stay: near the cap, only a moment, so that idle ones make room."""
+        crowded = len(self.connections) >= self.limits.connections * 3 // 4
+        return limits.SWEEP_S if crowded else self.limits.keep_alive_s
+
+    def sweep(self) -> None:
+        """Ends what is over its deadline, and the largest unread answers when all together are over their bound."""
+        self.now_s = now_s = self.clock.monotonic_s()
+        for member in list(self.connections):
+            member.sweep(now_s)
+        if self.stalled:
+            unsent = sorted(((member.unsent_bytes(), id(member), member) for member in self.stalled), reverse=True)
+            total = sum(size for size, _, _ in unsent)
+            for size, _, member in unsent:
+                if total <= self.limits.unsent_bytes:
+                    break
+                member.abort("unsent bytes of all connections")
+                total -= size
+
+    def _arm(self) -> None:
+        # Only while there are connections: an idle loop has nothing to wake up for.
+        self._timer = asyncio.get_running_loop().call_later(limits.SWEEP_S, self._swept)
+
+    def _swept(self) -> None:
+        self.sweep()
+        if self.connections:
+            self._arm()
+        else:
+            self._timer = None
+
+    def close(self) -> None:
+        """Stops the sweep. For the end of a server; connections are its own to close."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+_VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}

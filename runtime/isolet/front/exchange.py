@@ -1,0 +1,178 @@
+"""One request and its answer: what a connection queues, starts and is told the end of.
+
+Laws:
+- An exchange is started once, when all before it on its connection are answered, and answers exactly once, maybe before
+  `start` returns. One whose client left answers nothing.
+- It is complete when it is started: its body has arrived within all limits. A body cut short by a malformed chunk or a
+  disconnect never reaches a function or the application.
+
+`HttpExchange` and `Refusal` are here; Lambda's Invoke is in invoke.py, the way to the ASGI application in asgi.py.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
+
+from ..errors import GuestError, IsoletError, UnknownFunction
+from ..model import Invocation, Outcome
+from ..routing import Match
+from . import events, wire
+from .head import Head
+
+if TYPE_CHECKING:
+    from .door import Ticket
+    from .protocol import Connection
+
+
+class Exchange:
+    """What every kind has. `connection` is None once the answer is written or the client has left."""
+
+    __slots__ = ("body", "body_bytes", "connection", "head", "http_1_0", "keep_alive", "linger", "method", "url")
+
+    def __init__(self, connection: Connection, method: bytes, url: bytes, head: Head) -> None:
+        self.connection: Connection | None = connection
+        self.method = method
+        self.url = url
+        self.head = head
+        self.body: bytes | bytearray = b""
+        self.body_bytes = 0
+        self.keep_alive = True
+        self.http_1_0 = False
+        # Whether unread bytes of the request may follow: the connection then closes with patience.
+        self.linger = False
+
+    def start(self) -> None:
+        raise NotImplementedError
+
+    def abandon(self) -> None:
+        """The client left."""
+        self.connection = None
+
+    def answer(self, answer: wire.Answer) -> None:
+        """Writes the answer and gives the connection on to the next."""
+        connection = self.connection
+        if connection is not None:
+            self.connection = None
+            connection.write_answer(self, answer)
+
+
+class Refusal(Exchange):
+    """The last exchange of a connection: bytes that cannot be served, answered with their reason."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, connection: Connection, head: Head, error: IsoletError, linger: bool) -> None:
+        super().__init__(connection, b"", b"", head)
+        self.error = error
+        self.keep_alive = False
+        self.linger = linger
+
+    def start(self) -> None:
+        if self.connection is not None:
+            door = self.connection.door
+            door.counters.refused[self.error.name] += 1
+            self.answer(wire.aws_error(self.error, door.request_id()))
+
+
+class Missing(Exchange):
+    """A request to the host or the prefix of a function that is not there, or does not answer HTTP."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, connection: Connection, method: bytes, url: bytes, head: Head, name: str) -> None:
+        super().__init__(connection, method, url, head)
+        self.error = UnknownFunction(f"no function {name!r} answers HTTP here; deploy it, with [http] in its function.toml")
+
+    def start(self) -> None:
+        if self.connection is not None:
+            door = self.connection.door
+            door.counters.refused[self.error.name] += 1
+            self.answer(wire.http_failure(self.error, door.request_id()))
+
+
+class Invoking(Exchange):
+    """An exchange that is an invocation: it holds the ticket, and cancels it when the client leaves."""
+
+    __slots__ = ("request_id", "ticket")
+
+    def __init__(self, connection: Connection, method: bytes, url: bytes, head: Head) -> None:
+        super().__init__(connection, method, url, head)
+        self.request_id = ""
+        self.ticket: Ticket | None = None
+
+    def submit(self, invocation: Invocation) -> None:
+        connection = self.connection
+        assert connection is not None, "only a started exchange submits"
+        connection.door.counters.invocations += 1
+        try:
+            ticket = connection.door.invoker.submit(invocation, self.done)
+        except Exception as error:
+            self.failed(error)
+            return
+        if self.connection is not None:  # not answered yet
+            self.ticket = ticket
+
+    def done(self, outcome: Outcome) -> None:
+        raise NotImplementedError
+
+    def failed(self, error: Exception) -> None:
+        raise NotImplementedError
+
+    def abandon(self) -> None:
+        self.connection = None
+        ticket, self.ticket = self.ticket, None
+        if ticket is not None:
+            ticket.cancel()
+
+
+class HttpExchange(Invoking):
+    """A request for an HTTP function: an event in payload format 2.0, an answer from its result."""
+
+    __slots__ = ("match", "query")
+
+    def __init__(self, connection: Connection, method: bytes, url: bytes, head: Head, match: Match, query: bytes) -> None:
+        super().__init__(connection, method, url, head)
+        self.match = match
+        self.query = query
+
+    def start(self) -> None:
+        connection = self.connection
+        assert connection is not None, "abandoned exchanges are not started"
+        door, match = connection.door, self.match
+        started_ns = perf_counter_ns()
+        self.request_id = request_id = door.request_id()
+        epoch_ms = door.epoch_ms()
+        event = events.pack_event(
+            site=door.site_part(match.target.name, match.route_key),
+            head=self.head,
+            source=connection.source_part,
+            time=door.time_part,
+            epoch_ms=epoch_ms,
+            request_id=request_id.encode("ascii"),
+            method=self.method,
+            path=match.path,
+            query=self.query,
+            parameters=match.parameters,
+            body=self.body,
+            http_1_0=self.http_1_0,
+        )
+        self.body = b""  # the event holds it now
+        trace = self.head.trace_id
+        self.submit(Invocation(match.target, request_id, event, started_ns, b"\xc0", trace))
+
+    def done(self, outcome: Outcome) -> None:
+        if self.connection is None:
+            return
+        if outcome.error is not None:
+            self.failed(outcome.error)
+            return
+        try:
+            status, headers, body = events.answer(outcome.value)
+        except GuestError as error:
+            self.failed(error)
+            return
+        self.answer(wire.Answer(status, headers + wire.request_id_line(self.request_id), body))
+
+    def failed(self, error: Exception) -> None:
+        self.answer(wire.http_failure(error, self.request_id))

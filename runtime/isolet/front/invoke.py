@@ -1,0 +1,148 @@
+"""Lambda's Invoke: `POST /2015-03-31/functions/{FunctionName}/invocations?Qualifier=` (LAMBDA's section Invoke).
+
+Laws:
+- The status says whether there was an invocation, never how the function did: that is `X-Amz-Function-Error`.
+- What can be refused without the body (name, qualifier, invocation type, client context) is refused before the body is parsed,
+  in this order; then the body is.
+- `X-Amz-Executed-Version` and `X-Amz-Log-Result` are not on the answers of Event and DryRun, whose bodies are empty.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from binascii import Error as Base64Error
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, unquote
+
+from .. import report
+from ..errors import GuestError, HostError, InvalidRequestContent, UnsupportedOperation, ValidationFailed
+from ..model import Invocation, Outcome, Target
+from ..routing import parse_function_name
+from . import payload, wire
+from .exchange import Invoking
+
+if TYPE_CHECKING:
+    from .head import Head
+    from .protocol import Connection
+
+PREFIX = "/2015-03-31/functions/"
+SUFFIX = "/invocations"
+# Precedent: Lambda, "up to 3,583 bytes of base64-encoded data".
+CLIENT_CONTEXT_BYTES_MAX = 3_583
+
+_FUNCTION_ERROR = b"x-amz-function-error: Unhandled\r\n"
+_EMPTY = wire.Answer(204, b"", b"")
+
+
+def is_invoke(method: bytes, path: str) -> bool:
+    return method == b"POST" and path.startswith(PREFIX) and path.endswith(SUFFIX)
+
+
+class InvokeExchange(Invoking):
+    """One call of Invoke."""
+
+    __slots__ = ("_invocation", "_tail", "path", "query")
+
+    def __init__(self, connection: Connection, method: bytes, url: bytes, head: Head, path: str, query: bytes) -> None:
+        super().__init__(connection, method, url, head)
+        self.path = path
+        self.query = query
+        self._tail = False
+        self._invocation: Invocation | None = None
+
+    def start(self) -> None:
+        connection = self.connection
+        assert connection is not None, "abandoned exchanges are not started"
+        started_ns = perf_counter_ns()
+        door, head = connection.door, self.head
+        door.epoch_ms()
+        self.request_id = request_id = door.request_id()
+        try:
+            target = self._target()
+            kind = _choice(head, b"x-amz-invocation-type", "invocationType", ("Event", "RequestResponse", "DryRun"))
+            self._tail = _choice(head, b"x-amz-log-type", "logType", ("None", "Tail")) == "Tail"
+            context = _client_context(head)
+            if kind == "Event":
+                raise UnsupportedOperation("InvocationType Event is not served yet; use RequestResponse")
+            event = payload.pack_json(self.body)
+        except Exception as error:
+            self.failed(error)
+            return
+        self.body = b""
+        if kind == "DryRun":
+            self.answer(_EMPTY._replace(headers=wire.request_id_line(request_id)))
+            return
+        self._invocation = invocation = Invocation(target, request_id, event, started_ns, context, head.trace_id)
+        self.submit(invocation)
+
+    def _target(self) -> Target:
+        assert self.connection is not None, "asked while starting"
+        name = unquote(self.path[len(PREFIX) : -len(SUFFIX)])
+        qualifier = ""
+        if self.query:
+            given = parse_qs(self.query.decode("latin-1")).get("Qualifier")
+            qualifier = given[0] if given else ""
+        return self.connection.door.routes.find(parse_function_name(name, qualifier))
+
+    def done(self, outcome: Outcome) -> None:
+        connection, invocation = self.connection, self._invocation
+        if connection is None:
+            return
+        assert invocation is not None, "an outcome follows an invocation"
+        error = outcome.error
+        lines = b"x-amz-executed-version: %b\r\n" % invocation.target.version.encode("ascii")
+        if error is None:
+            try:
+                body = payload.render_json(outcome.value)
+            except GuestError as unanswerable:
+                error = unanswerable
+        if error is not None:
+            if not isinstance(error, GuestError):
+                self.failed(error)
+                return
+            body = wire.function_error(error, self.request_id)
+            lines += _FUNCTION_ERROR
+        if self._tail:
+            rows = report.lines(invocation, outcome._replace(error=error), connection.door.billing_step_ms)
+            lines += b"x-amz-log-result: " + report.tail(rows) + wire.CRLF
+        self.answer(wire.Answer(200, wire.JSON + wire.request_id_line(self.request_id) + lines, body))
+
+    def failed(self, error: Exception) -> None:
+        if isinstance(error, GuestError):  # the invoker raises none; its outcome carries them
+            error = HostError("internal error")
+        connection = self.connection
+        if connection is not None:
+            connection.door.counters.refused[getattr(error, "name", HostError.name)] += 1
+            self.answer(wire.aws_error(error, self.request_id))
+
+
+def _choice(head: Head, name: bytes, member: str, allowed: tuple[str, ...]) -> str:
+    """The value of a header with few values; without it the one that is Lambda's default. Raises ValidationFailed."""
+    raw = head.get(name)
+    if not raw:
+        return "RequestResponse" if member == "invocationType" else "None"
+    value = raw.decode("latin-1")
+    if value not in allowed:
+        raise ValidationFailed(
+            f"1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: "
+            f"Member must satisfy enum value set: [{', '.join(allowed)}]"
+        )
+    return value
+
+
+def _client_context(head: Head) -> bytes:
+    """X-Amz-Client-Context, packed; nil without one. Raises InvalidRequestContent."""
+    raw = head.get(b"x-amz-client-context")
+    if not raw:
+        return payload.NIL
+    try:
+        if len(raw) > CLIENT_CONTEXT_BYTES_MAX:
+            raise ValueError("too long")
+        decoded = b64decode(raw, validate=True)
+        if not isinstance(json.loads(decoded), dict):
+            raise ValueError("not an object")
+        return payload.pack_json(decoded)
+    except (Base64Error, ValueError, RecursionError, InvalidRequestContent):
+        raise InvalidRequestContent("Client context must be a valid Base64-encoded JSON object.") from None

@@ -1,0 +1,624 @@
+"""Our HTTP protocol class for uvicorn (`uvicorn.Config(http=protocol_factory(door))`), on httptools.
+
+It exists for two reasons: uvicorn has none of the limits that an open port needs (THREATS, HTTP), and an invocation does not
+need what ASGI costs. Every request passes the same limits here; invocations are answered from here, everything else goes on
+to the ASGI application (asgi.py).
+
+Laws:
+- Requests of a connection are answered in their order, one at a time. At most `pipelined` wait; then the socket is not read.
+- Nothing is served before its body is complete. What is refused is refused as early as it is known (a Content-Length over the
+  limit before the body is read), answered after all requests before it, and ends the connection: after bytes that could not
+  be understood, nobody knows where the next request begins.
+- A refusal lingers: the answer, then our half of the connection is closed, and what still comes is thrown away for LINGER_S.
+  Closing at once would reset the connection, and the client would lose the answer that tells it why.
+- A client that closes, even only its half, has left: its invocation is cancelled. Precedent: Go's net/http.
+- Deadlines are the sweep's (door.py): 10 s for headers (from accepting, or from their first byte), a minimum rate for bodies in
+  both directions, `keep_alive_s` for idleness. A connection keeps one stamp, `_since_s`, of when its present phase began.
+
+The parser (llhttp) refuses by itself: bare LF, folded headers, space before a colon, Content-Length beside Transfer-Encoding,
+two Content-Lengths or a strange one, chunks with a bad size, controls in values. It lets pass, and we refuse: a missing or second
+Host, `gzip, chunked`, versions other than 1.0 and 1.1, methods of other protocols, any number and size of headers, trailers and
+chunk extensions. On `Connection: upgrade` it stops and would take the body for the next request: such a request is parsed again
+without its Upgrade header (Java's HttpClient sends `Upgrade: h2c` with its first POST).
+
+What was tried for speed, with an invoker that answers at once and `wrk -t2 -c32` on two shared cores:
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import Any, Literal, cast
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
+from uvicorn.server import ServerState
+
+from ..errors import (
+    HeadersTooLarge,
+    IsoletError,
+    MalformedRequest,
+    Overloaded,
+    PayloadTooLarge,
+    TooSlow,
+    UnknownFunction,
+    UnsupportedProtocol,
+    UriTooLong,
+)
+from .. import limits
+from ..routing import PREFIX, Match
+from . import events, wire
+from .asgi import AppExchange, flow_control
+from .door import Door
+from .exchange import Exchange, HttpExchange, Missing, Refusal
+from .head import Head, Headers, read
+from .invoke import InvokeExchange, is_invoke
+
+# The shortest request that the parser takes, `GET / HTTP/1.0` and two line ends: how many may be in a piece of data.
+_REQUEST_BYTES_MIN = 18
+_BLANK_LINE = b"\r\n\r\n"
+# Data up to this size is given to the parser whole, unless it holds many requests.
+_WHOLE_BYTES = 4096
+# How many requests are started before the loop may see other connections.
+_BURST = 16
+_NO_HEAD = Head([])
+# Of what llhttp knows, the methods of HTTP; not those of RTSP and ICE, nor CONNECT, which makes a tunnel.
+_METHODS = frozenset(
+    b"DELETE GET HEAD POST PUT OPTIONS TRACE PATCH COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK BIND REBIND "
+    b"UNBIND ACL REPORT MKACTIVITY CHECKOUT MERGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE PURGE MKCALENDAR LINK UNLINK "
+    b"QUERY".split()
+)
+
+
+class Connection(asyncio.Protocol):
+    """One connection. The subclass that `protocol_factory` makes has the door; uvicorn makes the instances."""
+
+    door: Door
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.config = config
+        self.server_state = server_state
+        self.app_state = app_state
+        self.loop = _loop or asyncio.get_running_loop()
+        self.logger = logging.getLogger("uvicorn.error")
+        self.access_logger = logging.getLogger("uvicorn.access")
+        self.transport: asyncio.Transport = None  # type: ignore[assignment]
+        self.server: tuple[str, int | None] | None = None
+        self.client: tuple[str, int] | None = None
+        self.scheme: Literal["http", "https"] = "http"
+        self.source_part = b""
+        self.draining = False
+        self._flow: FlowControl | None = None
+        # None when nothing more is to be parsed: after a refusal, or the last request of the connection.
+        self._parser: Any = httptools.HttpRequestParser(self)
+        # The message being received: first URL and headers, then its exchange.
+        self._url = b""
+        self._headers: Headers = []
+        self._head_bytes = 0
+        self._receiving: Exchange | None = None
+        self._framing_bytes = 0
+        self._refusal: IsoletError | None = None
+        self._again = b""  # the head of a request that wants to upgrade, without that wish
+        self._owes_continue = False
+        # The headers of the last request and what they said: clients repeat themselves.
+        self._last_headers: Headers | None = None
+        self._last_head = _NO_HEAD
+        # Complete requests, and the one that is being served.
+        self._queue: deque[Exchange] = deque()
+        self._active: Exchange | None = None
+        self._advancing = False
+        self._advance_soon = False
+        # Data not yet parsed, since enough requests wait; reading is paused while there is some.
+        self._rest = b""
+        self._read_paused = False
+        self._write_paused = False
+        self._stalled_at = 0  # unsent bytes when writing was paused
+        self._closing = False
+        self._lingering = False
+        self._since_s = 0.0
+        self._idle_allowed_s = 0.0
+
+    # ── the transport's side ────────────────────────────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        self.server = get_local_addr(transport)
+        self.client = get_remote_addr(transport)
+        self.scheme = "https" if is_ssl(transport) else "http"
+        self.source_part = events.source_part(self.client[0] if self.client else "")
+        self.server_state.connections.add(self)  # type: ignore[arg-type]
+        room = self.door.joined(self)
+        self._since_s = self.door.now_s
+        # The first request of a connection must come as soon as its headers must: there is no idleness before it.
+        self._idle_allowed_s = self.door.limits.headers_timeout_s
+        if not room:
+            self._refuse(Overloaded(f"{self.door.limits.connections:,} connections are open; try again later"), linger=False)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.server_state.connections.discard(self)  # type: ignore[arg-type]
+        self.door.left(self)
+        self._abandon_all()
+        if self._flow is not None:
+            self._flow.resume_writing()
+
+    def _abandon_all(self) -> None:
+        self._parser = None
+        self._closing = True
+        self._rest = b""
+        waiting = [x for x in (self._active, *self._queue, self._receiving) if x is not None]
+        self._active = self._receiving = None
+        self._queue.clear()
+        if waiting:
+            self.door.counters.disconnects += 1
+        for exchange in waiting:
+            self.door.bodies_bytes -= exchange.body_bytes
+            exchange.abandon()
+
+    def eof_received(self) -> None:
+        """The client has left: the transport writes what it holds and closes."""
+
+    def pause_writing(self) -> None:
+        self._write_paused = True
+        self._stalled_at = self.transport.get_write_buffer_size()
+        self._since_s = self.door.now_s
+        self.door.stalled.add(self)
+        if self._flow is not None:
+            self._flow.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._write_paused = False
+        self._since_s = self.door.now_s
+        self.door.stalled.discard(self)
+        if self._flow is not None:
+            self._flow.resume_writing()
+        if self._queue or self._rest:
+            self._advance()
+
+    def flow_control(self) -> FlowControl:
+        if self._flow is None:
+            self._flow = flow_control(self.transport, self._write_paused)
+        return self._flow
+
+    def data_received(self, data: bytes) -> None:
+        if self._parser is None:
+            return  # after the last request, or lingering
+        if self._rest:
+            self._rest += data
+            return
+        size = len(data)
+        if size <= _REQUEST_BYTES_MIN * 16 or (size <= _WHOLE_BYTES and data.count(_BLANK_LINE) <= 16):
+            self._feed(data)
+        else:
+            self._feed_pieces(data)
+        if self._queue and self._active is None:
+            self._advance()
+
+    # ── parsing ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _feed(self, data: bytes | memoryview) -> None:
+        """Gives the parser `data`, which holds few requests, and minds what is not complete after it."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._parse_again(bytes(data[upgrade.args[0] :]))
+            return
+        except httptools.HttpParserError as error:
+            self._stumbled(error)
+            return
+        if self._receiving is not None:
+            self._mind_body(len(data))
+        elif self._url:
+            self._mind_head(len(data))
+
+    def _feed_pieces(self, data: bytes) -> None:
+        """Gives the parser `data` in pieces that hold few requests and few headers, until enough requests wait."""
+        view = memoryview(data)
+        enough = self.door.limits.pipelined // 2
+        piece_bytes = max(_REQUEST_BYTES_MIN * enough, 512)
+        at = 0
+        while at < len(view) and self._parser is not None:
+            if len(self._queue) >= enough:
+                self._rest = bytes(view[at:])
+                break
+            receiving = self._receiving
+            size = piece_bytes
+            if receiving is not None and not receiving.head.chunked:
+                # The rest of a body of known length holds no request, however long it is.
+                size = max(1, receiving.head.content_length - receiving.body_bytes)
+            self._feed(view[at : at + size])
+            at += size
+        self._pause_reading(bool(self._rest))
+
+    def _mind_head(self, size: int) -> None:
+        """A head has begun and is not complete: its deadline runs, its bytes are counted."""
+        if self._head_bytes == 0:
+            self._since_s = self.door.now_s
+        self._head_bytes += size
+        limit = self.door.limits
+        # Without the exact sums, which `on_headers_complete` makes: at most one piece too generous.
+        if len(self._url) > limit.url_bytes:
+            self._refuse(_uri_too_long(limit.url_bytes))
+        elif len(self._headers) > limit.headers or self._head_bytes > limit.headers_bytes + limit.url_bytes + _WHOLE_BYTES:
+            self._refuse(_headers_too_large(limit.headers, limit.headers_bytes))
+
+    def _mind_body(self, size: int) -> None:
+        """A body has begun and is not complete."""
+        receiving = self._receiving
+        assert receiving is not None
+        if receiving.head.chunked:
+            self._framing_bytes += size
+            if self._framing_bytes - 17 * receiving.body_bytes > self.door.limits.chunk_framing_bytes:
+                self._refuse(MalformedRequest("the chunked body is nearly all framing; send larger chunks"))
+                return
+        if self._owes_continue:
+            if receiving.body_bytes:
+                self._owes_continue = False  # it did not wait
+            elif self._active is None and not self._queue:
+                self._owes_continue = False
+                self.transport.write(wire.CONTINUE)
+
+    def _stumbled(self, error: Exception) -> None:
+        """The parser refused, or one of our callbacks did."""
+        refusal, self._refusal = self._refusal, None
+        if refusal is None:
+            last = self._queue[-1] if self._queue else self._active
+            if self._receiving is None and last is not None and not last.keep_alive:
+                self._parser = None  # bytes after the last request; they are not looked at
+                return
+            if isinstance(error, httptools.HttpParserCallbackError):
+                self.logger.error("a parser callback failed", exc_info=error.__context__)
+            reason = str(error) or "not HTTP/1.1"
+            refusal = MalformedRequest(f"the request could not be parsed: {reason}")
+        self._refuse(refusal)
+
+    def _refuse(self, error: IsoletError, linger: bool = True) -> None:
+        """Nothing more is parsed; `error` is the last answer."""
+        receiving, self._receiving = self._receiving, None
+        if receiving is not None:
+            self.door.bodies_bytes -= receiving.body_bytes
+            receiving.connection = None
+        self._parser = None
+        self._url, self._rest = b"", b""
+        self._pause_reading(False)
+        self._queue.append(Refusal(self, _NO_HEAD, error, linger))
+        if self._active is None:
+            self._advance()
+
+    def _parse_again(self, rest: bytes) -> None:
+        """After a wish to upgrade, which is not granted: the request as if it had none, and what followed it."""
+        head, self._again = self._again, b""
+        assert head, "only a request that wants to upgrade stops the parser"
+        self._parser = httptools.HttpRequestParser(self)
+        self._receiving, self._url, self._headers, self._head_bytes = None, b"", [], 0
+        self._feed(head)
+        if rest and self._parser is not None:
+            self._feed(rest)
+
+    # The parser's callbacks. What they raise comes out of `feed_data`; the reason is in `_refusal`.
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        try:
+            self._begin()
+        except IsoletError as refusal:
+            self._refusal = refusal
+            raise
+
+    def _begin(self) -> None:
+        """A head is complete: checks it and makes the exchange that its message is for."""
+        url, headers, parser, door = self._url, self._headers, self._parser, self.door
+        limit = door.limits
+        self._url, self._headers = b"", []
+        if len(url) > limit.url_bytes:
+            raise _uri_too_long(limit.url_bytes)
+        if len(headers) > limit.headers:
+            raise _headers_too_large(limit.headers, limit.headers_bytes)
+        if headers == self._last_headers:
+            head = self._last_head
+        else:
+            # Only what came in many pieces can be over the limit.
+            if self._head_bytes + _WHOLE_BYTES > limit.headers_bytes and _headers_bytes(headers) > limit.headers_bytes:
+                raise _headers_too_large(limit.headers, limit.headers_bytes)
+            head = read(headers)
+            self._last_headers, self._last_head = headers, head
+        self._head_bytes = 0
+        method = parser.get_method()
+        keep_alive = parser.should_keep_alive()
+        http_1_0 = False
+        if head.connection or not keep_alive:
+            # Otherwise it is HTTP/1.1: 1.0 keeps nothing alive without saying so. (The version is slow to ask for.)
+            version = parser.get_http_version()
+            http_1_0 = version == "1.0"
+            if version not in ("1.0", "1.1"):
+                raise UnsupportedProtocol(f"HTTP/{version} is not spoken here; use HTTP/1.1")
+        if method not in _METHODS:
+            raise UnsupportedProtocol(f"the method {method.decode('ascii')} is not served here")
+        if not head.host and not http_1_0:
+            raise MalformedRequest("the Host header is missing")
+        if http_1_0 and head.chunked:
+            raise MalformedRequest("HTTP/1.0 has no Transfer-Encoding")
+        if head.upgrade and parser.should_upgrade():
+            self._again = _without_upgrade(method, url, headers, http_1_0)
+            return
+        self._receiving = exchange = self._route(method, url, head)
+        exchange.keep_alive = keep_alive
+        exchange.http_1_0 = http_1_0
+        if head.content_length or head.chunked:
+            self._expect_body(exchange, head)
+
+    def _expect_body(self, exchange: Exchange, head: Head) -> None:
+        limit = _body_limit(exchange, self.door)
+        if head.content_length > limit:
+            raise _too_large(head.content_length, limit)
+        if head.expects and isinstance(exchange, Missing):
+            raise exchange.error  # it asked before sending; it need not send
+        if self.door.bodies_bytes + head.content_length > self.door.limits.bodies_bytes:
+            raise Overloaded("too many bytes of request bodies are being received; try again later")
+        self._framing_bytes = 0
+        self._since_s = self.door.now_s
+        self._owes_continue = head.expects and not exchange.http_1_0
+
+    def _route(self, method: bytes, url: bytes, head: Head) -> Exchange:
+        """The exchange for a request. Raises UnknownFunction for a host or prefix of a function that is not there."""
+        if url[:1] != b"/":
+            url, head = _origin_form(url, head)
+        if b"#" in url:
+            raise MalformedRequest("the request target has a fragment")
+        raw_path, _, query = url.partition(b"?")
+        path = raw_path.decode("ascii")
+        routes = self.door.routes
+        if head.site:
+            target = routes.host(head.site)
+            if target is None:
+                return Missing(self, method, url, head, head.site)
+            return HttpExchange(self, method, url, head, Match(target, path), query)
+        if path.startswith(PREFIX):
+            match = routes.prefixed(path)
+            if match is None:
+                return Missing(self, method, url, head, path[len(PREFIX) :].partition("/")[0])
+            return HttpExchange(self, method, url, head, match, query)
+        if is_invoke(method, path):
+            return InvokeExchange(self, method, url, head, path, query)
+        match = routes.route(method.decode("ascii"), path)
+        if match is not None:
+            return HttpExchange(self, method, url, head, match, query)
+        return AppExchange(self, method, url, head, path, query)
+
+    def on_body(self, body: bytes) -> None:
+        exchange = self._receiving
+        if exchange is None:
+            return
+        size = exchange.body_bytes + len(body)
+        limit = _body_limit(exchange, self.door)
+        if size > limit:
+            self._refusal = _too_large(size, limit)
+            raise self._refusal
+        if not exchange.body_bytes:
+            exchange.body = body
+        else:
+            if type(exchange.body) is bytes:
+                exchange.body = bytearray(exchange.body)
+            exchange.body += body
+        exchange.body_bytes = size
+        self.door.bodies_bytes += len(body)
+        if self.door.bodies_bytes > self.door.limits.bodies_bytes:
+            self._refusal = Overloaded("too many bytes of request bodies are being received; try again later")
+            raise self._refusal
+
+    def on_message_complete(self) -> None:
+        exchange, self._receiving = self._receiving, None
+        if exchange is None:
+            return  # it wants to upgrade, and will come again
+        self._owes_continue = False
+        if exchange.head.chunked:
+            self._headers = []  # its trailers; they say nothing that we trust
+        self._queue.append(exchange)
+
+    # ── serving ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _advance(self) -> None:
+        """Starts what waits, one after the other, while each is answered at once."""
+        if self._advancing:
+            return
+        self._advancing = True
+        burst = _BURST
+        queue = self._queue
+        while self._active is None and not self._write_paused and not self._closing:
+            if not queue:
+                if not self._rest:
+                    break
+                rest, self._rest = self._rest, b""
+                self._feed_pieces(rest)
+                if not queue:
+                    break
+            if burst == 0:
+                if not self._advance_soon:
+                    self._advance_soon = True
+                    self.loop.call_soon(self._advance_later)
+                break
+            burst -= 1
+            self._active = exchange = queue.popleft()
+            try:
+                exchange.start()
+            except Exception:  # a defect of ours; this connection is lost, the others are not
+                self.logger.exception("starting an exchange failed")
+                self.abort("defect")
+        self._advancing = False
+
+    def _advance_later(self) -> None:
+        self._advance_soon = False
+        self._advance()
+
+    def write_answer(self, exchange: Exchange, answer: wire.Answer) -> None:
+        """The answer of the active exchange, in one write."""
+        close = not exchange.keep_alive or (self.draining and not self._queue)
+        connection = b""
+        if close:
+            connection = wire.CLOSE
+        elif exchange.http_1_0:
+            connection = wire.KEEP_ALIVE
+        door = self.door
+        if not door.date_line:
+            door.epoch_ms()
+        self.transport.write(
+            wire.render(answer, door.date_line, connection=connection, without_body=exchange.method == b"HEAD")
+        )
+        self.answered(exchange, close)
+
+    def answered(self, exchange: Exchange, close: bool) -> None:
+        """The active exchange is over: the next one, or the end."""
+        self._active = None
+        door = self.door
+        door.counters.requests += 1
+        if exchange.body_bytes:
+            door.bodies_bytes -= exchange.body_bytes
+        if not self._write_paused:
+            self._since_s = door.now_s
+        self._idle_allowed_s = 0.0
+        if close or (self.draining and not self._queue):
+            self._close(exchange.linger)
+        elif self._queue or self._rest:
+            if not self._advancing:
+                self._advance()
+        elif self._owes_continue and self._receiving is not None:
+            self._mind_body(0)
+
+    # ── ending ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _close(self, linger: bool = False) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        self._parser = None
+        self._since_s = self.door.now_s
+        for exchange in self._queue:  # asked for after the last answer
+            self.door.bodies_bytes -= exchange.body_bytes
+            exchange.abandon()
+        self._queue.clear()
+        if linger and self.transport.can_write_eof():
+            self._lingering = True
+            self._pause_reading(False)
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    def shutdown(self) -> None:
+        """uvicorn: the server stops. What is under way is finished, with `Connection: close`; what is idle ends."""
+        self.draining = True
+        idle = self._active is None and not self._queue and self._receiving is None and not self._url
+        if idle and not self._rest:
+            self._close()
+
+    def abort(self, reason: str) -> None:
+        """Ends the connection now, whatever it holds."""
+        self.door.counters.swept[reason] += 1
+        self._abandon_all()
+        self.transport.abort()
+
+    def unsent_bytes(self) -> int:
+        return self.transport.get_write_buffer_size()
+
+    def _pause_reading(self, paused: bool) -> None:
+        if paused != self._read_paused and not self.transport.is_closing():
+            self._read_paused = paused
+            if paused:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
+
+    def sweep(self, now_s: float) -> None:
+        """Called by the door about once a second: ends the connection if its present phase has lasted too long."""
+        # The stamp is of the last sweep before the phase began: up to SWEEP_S too early.
+        waited_s = now_s - self._since_s - limits.SWEEP_S
+        limit = self.door.limits
+        if self._closing:
+            if waited_s > limit.linger_s:
+                self.abort("slow to close")
+        elif self._write_paused:
+            sent = self._stalled_at - self.transport.get_write_buffer_size()
+            if sent < limit.body_bytes_per_s * (waited_s - limit.headers_timeout_s):
+                self.abort("slow reader")
+        elif self._active is not None or self._queue:
+            pass  # an invocation has its own deadline
+        elif self._receiving is not None:
+            if self._receiving.body_bytes < limit.body_bytes_per_s * (waited_s - limit.headers_timeout_s):
+                self.door.counters.swept["slow body"] += 1
+                self._refuse(TooSlow(f"the body came with less than {limit.body_bytes_per_s:,} bytes a second"))
+        elif self._url:
+            if waited_s > limit.headers_timeout_s:
+                self.door.counters.swept["slow headers"] += 1
+                self._refuse(TooSlow(f"the headers took longer than {limit.headers_timeout_s:g} s"))
+        elif waited_s > (self._idle_allowed_s or self.door.idle_allowed_s()):
+            self.door.counters.swept["idle"] += 1
+            self._close()
+
+
+def _body_limit(exchange: Exchange, door: Door) -> int:
+    return door.limits.control_body_bytes if isinstance(exchange, AppExchange) else door.limits.payload_bytes
+
+
+def _headers_bytes(headers: Headers) -> int:
+    """What a header section takes on the wire, but for optional white space."""
+    return sum([len(name) + len(value) + 4 for name, value in headers])
+
+
+def _uri_too_long(limit: int) -> UriTooLong:
+    return UriTooLong(f"the request target has more than {limit:,} bytes")
+
+
+def _headers_too_large(count: int, size: int) -> HeadersTooLarge:
+    return HeadersTooLarge(f"the request has more than {count:,} headers, or {size:,} bytes of them")
+
+
+def _too_large(size: int, limit: int) -> PayloadTooLarge:
+    if limit == limits.PAYLOAD_BYTES_MAX:
+        return PayloadTooLarge(f"Request must be smaller than {limit} bytes for the InvokeFunction operation")
+    return PayloadTooLarge(f"the body has {size:,} bytes or more; at most {limit:,} are taken")
+
+
+def _without_upgrade(method: bytes, url: bytes, headers: Headers, http_1_0: bool) -> bytes:
+    """The head of a request without its wish to upgrade, to be parsed again."""
+    lines = [b"%b %b HTTP/1.%d\r\n" % (method, url, 0 if http_1_0 else 1)]
+    for name, value in headers:
+        lower = name.lower()
+        if lower == b"connection":
+            options = [option.strip() for option in value.split(b",")]
+            value = b", ".join(option for option in options if option.lower() in (b"close", b"keep-alive"))
+        if value and lower != b"upgrade":
+            lines.append(b"%b: %b\r\n" % (name, value))
+    return b"".join(lines) + b"\r\n"
+
+
+def _origin_form(url: bytes, head: Head) -> tuple[bytes, Head]:
+    """The path and query of an absolute URL, whose authority counts in place of Host (RFC 9112, 3.2.2)."""
+    if url == b"*":
+        return url, head
+    try:
+        parsed = httptools.parse_url(url)
+    except httptools.HttpParserInvalidURLError:
+        raise MalformedRequest("the request target is no path and no URL") from None
+    if parsed.schema not in (b"http", b"https") or not parsed.host or parsed.userinfo:
+        raise MalformedRequest("the request target is no path and no http URL")
+    authority = parsed.host if parsed.port is None else b"%b:%d" % (parsed.host, parsed.port)
+    others = [(name, value) for name, value in head.headers if name.lower() != b"host"]
+    target = parsed.path or b"/"
+    return target + (b"?" + parsed.query if parsed.query else b""), read([(b"Host", authority), *others])
+
+
+def protocol_factory(door: Door) -> type[Connection]:
+    """The class for `uvicorn.Config(http=…)`: connections of one door."""
+    return type("DoorConnection", (Connection,), {"door": door})
