@@ -77,6 +77,18 @@ class ModuleInvalid(CallerError):
     """An uploaded module that cannot become a function: the validator's or our own reason."""
 
 
+class CompileFailed(CallerError):
+    """A function's source that its compiler refused. `output` is the compiler's own text, with file and line, uncut."""
+
+    def __init__(self, message: str, output: str) -> None:
+        super().__init__(message)
+        self.output = output
+
+
+class ToolchainMissing(CallerError):
+    """The compiler of a language is not on this machine and could not be installed; the message says how to get it."""
+
+
 class UnknownFunction(CallerError):
     name = "ResourceNotFoundException"
     status = 404

@@ -49,7 +49,7 @@ func hostLog(level Level, message string) {
 }
 
 // reseed gives Go's runtime a new seed: it is what math/rand, maps and hash/maphash draw from, and a snapshot froze it. It
-// lives in package runtime, where `isolet deploy` adds runtime/isolet_reseed.go of this directory.
+// lives in package runtime, where `isolet deploy` adds _runtime/isolet_reseed.go of this directory.
 func reseed(seed *[32]byte)
 
 func reseedAll(entropy []byte) {
