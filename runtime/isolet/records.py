@@ -2,7 +2,8 @@
 
 A worker packs each invocation as one record, and many records of one function and hour as one batch: their sums for
 the ledger and the metrics, and their records as one blob of consecutive msgpack values, which the keeper stores without
-looking inside. So 20,000 invocations a second cost the keeper some twenty rows. Lines are made when somebody reads.
+looking inside. So 20,000 invocations a second cost the keeper some twenty rows. Lines are made when somebody reads them
+(log_lines.py).
 
 Laws:
 - Sums are integers: whatever the order and the batching, the totals are the same.
@@ -11,15 +12,12 @@ Laws:
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgpack
 
-from . import errors, limits, report
-from .errors import GuestError, IsoletError, Raised, printable
-from .model import Usage
+from .errors import GuestError
 
 HOUR_S = 3_600
 HOUR_MS = HOUR_S * 1000
@@ -63,6 +61,16 @@ class Totals(NamedTuple):
 
     def plus(self, other: Totals) -> Totals:
         return Totals._make(map(sum, zip(self, other, strict=True)))
+
+
+class UsageRow(NamedTuple):
+    """What one function used in one hour."""
+
+    tenant: str
+    name: str
+    hour: int  # Unix time / 3,600
+    totals: Totals
+    errors: Mapping[str, int]  # by class
 
 
 class Record(NamedTuple):
@@ -114,53 +122,3 @@ def unpack_records(blob: bytes) -> Iterator[Record]:
     unpacker.feed(blob)
     for fields in unpacker:
         yield Record._make(fields)
-
-
-# ── lines ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Line(NamedTuple):
-    ms: int
-    text: str
-
-
-def lines_of(record: Record, version: str, memory_mb: int, step_ms: int) -> list[Line]:
-    """What Lambda would have written about this invocation, with the time of each line."""
-    usage = Usage(record.duration_ns, record.cpu_ns, record.restore_ns, record.fuel, record.memory_bytes, 0, 0)
-    error = None if record.failure is None else _error_of(record.failure)
-    lines = [Line(record.started_ms, report.start_line(record.request_id, version))]
-    lines += [Line(ms, text.decode("utf-8", "replace")) for _, ms, text in record.entries]
-    if record.entries_dropped:
-        kib = limits.LOG_INVOCATION_BYTES_MAX // limits.KIB
-        dropped = f"{record.entries_dropped} log lines dropped: an invocation may write {kib} KiB"
-        lines.append(Line(record.ended_ms, dropped))
-    if error is not None:
-        lines.append(Line(record.ended_ms, error_line(record.request_id, error)))
-    lines.append(Line(record.ended_ms, report.end_line(record.request_id)))
-    memory_bytes = memory_mb * limits.MIB
-    lines.append(Line(record.ended_ms, report.report_line(record.request_id, usage, memory_bytes, error, step_ms)))
-    return lines
-
-
-def error_line(request_id: str, error: IsoletError) -> str:
-    """Why an invocation failed: without it, nobody learns what an asynchronous one died of."""
-    kind = error.error_type if isinstance(error, GuestError) else error.name
-    said = error.message.removeprefix(f"RequestId: {request_id} Error: ")
-    return printable(f"[ERROR] RequestId: {request_id} {kind}: {said}")
-
-
-def _error_of(failure: Failure) -> IsoletError:
-    """An error of the same class, with what was kept of its words."""
-    name, kind, message = failure
-    cls = getattr(errors, name, None)
-    if cls is Raised or not isinstance(cls, type) or not issubclass(cls, IsoletError):
-        return Raised(kind, message)
-    error: IsoletError = cls.__new__(cls)
-    error.message = message
-    error.args = (message,)
-    return error
-
-
-def stream_name(ms: int, version: str, worker: str) -> str:
-    """The log stream that a line written at `ms` belongs to: one a worker, version and day. Lambda's form."""
-    return f"{time.strftime('%Y/%m/%d', time.gmtime(ms / 1000))}/[{version}]{worker}"

@@ -3,14 +3,14 @@
 Laws:
 - `Duration` is without the restore; `Billed Duration` is for both together, rounded up to a step once; `Billed Restore
   Duration` is what the restore added to it. So, as in Lambda's own lines, ceil(Duration) + Billed Restore = Billed.
-- A line has no newline of its own; a guest's line cannot forge one of ours in the tail, since its newlines were cut before.
+- A line has no newline of its own; a guest's line cannot forge one of ours in the tail: its newlines were cut before.
 """
 
 from __future__ import annotations
 
 import base64
 
-from . import limits
+from . import limits, price
 from .errors import GuestError, IsoletError, TimedOut
 from .model import Invocation, Outcome, Usage
 
@@ -27,12 +27,7 @@ def end_line(request_id: str) -> str:
 
 def billed_ms(usage: Usage, step_ms: int = 1) -> int:
     """What is billed of an invocation: its whole duration, rounded up to the step."""
-    return _steps(usage.duration_ns, step_ms)
-
-
-def _steps(duration_ns: int, step_ms: int) -> int:
-    step_ns = step_ms * _NS_PER_MS
-    return -(-duration_ns // step_ns) * step_ms
+    return price.billed_ms(usage.duration_ns, step_ms)
 
 
 def report_line(
@@ -49,7 +44,7 @@ def report_line(
         f"Memory Size: {memory_bytes // mib} MB",
         f"Max Memory Used: {-(-usage.memory_bytes // mib)} MB",
         f"Restore Duration: {usage.restore_ns / _NS_PER_MS:.2f} ms",
-        f"Billed Restore Duration: {billed - _steps(run_ns, step_ms)} ms",
+        f"Billed Restore Duration: {billed - price.billed_ms(run_ns, step_ms)} ms",
     ]
     if isinstance(error, TimedOut):
         fields.append("Status: timeout")

@@ -8,10 +8,10 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isolet.records import Batch, Totals
+from isolet.records import Batch, Totals, UsageRow
 from isolet.storage.database import Database
 from isolet.storage.intake import Intake
-from isolet.storage.ledger import Ledger, UsageRow
+from isolet.storage.ledger import Ledger
 
 TENANT = "000000000000"
 small = st.integers(0, 10**12)

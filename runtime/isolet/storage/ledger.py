@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from typing import NamedTuple
 
-from ..records import Totals
+from ..records import Totals, UsageRow
 from .database import Database
 
 _FIELDS = Totals._fields
@@ -21,14 +20,6 @@ _ADD_ERROR = (
     "INSERT INTO usage_errors (tenant, name, hour, class, count) VALUES (?, ?, ?, ?, ?)"
     " ON CONFLICT DO UPDATE SET count = count + excluded.count"
 )
-
-
-class UsageRow(NamedTuple):
-    tenant: str
-    name: str
-    hour: int  # Unix time / 3,600
-    totals: Totals
-    errors: Mapping[str, int]  # by class
 
 
 def add(db: sqlite3.Connection, tenant: str, name: str, hour: int, totals: Totals, errors: Mapping[str, int]) -> None:

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from .. import limits
-from ..records import DAY_MS, Batch, lines_of, stream_name, unpack_records
+from ..log_lines import lines_of, stream_name
+from ..records import DAY_MS, Batch, unpack_records
 from .database import Database
 
 # What a row costs beside its records.

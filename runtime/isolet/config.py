@@ -1,0 +1,315 @@
+"""The server's configuration: `isolet.toml`, ISOLET_* variables, and the command line, the later over the former.
+
+    host = "127.0.0.1"
+    port = 8080
+    data = ".isolet"
+    workers = 2                       # default: one per CPU
+    isolates = 1024                   # per worker
+    drain_s = 30
+
+    [billing]
+    step_ms = 1                       # durations are rounded up to it; 100 was Lambda's until 2020
+    currency = "USD"
+    per_million_requests = 0.20
+    per_gb_second = 0.0000166667
+    per_billion_fuel = 0
+
+    [cache]
+    artifact_bytes = "4 GiB"          # on disk, of compiled snapshots
+    snapshots = 1000                  # loaded, per worker
+
+    [build]
+    cpu_s = 30
+    wall_s = 60
+    memory_bytes = "2 GiB"
+    at_once = 2
+
+    [control]
+    routes_ack_s = 10                 # a worker that takes routes slower is cut off
+    request_s = 120
+
+A variable is a key in capitals with `_` for `.`: `billing.step_ms` is ISOLET_BILLING_STEP_MS.
+
+Laws:
+- Read once, by server.py; the parts take the values they use, never the Config.
+- Used whole or refused whole: a key that we do not know, also a variable, is a ConfigInvalid that names it and the
+  nearest one that we do know. Every refusal is one line: where, key, reason, cure.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from . import limits
+from .errors import ConfigInvalid
+
+FILE = "isolet.toml"
+PREFIX = "ISOLET_"
+# Variables that begin like ours and are not the server's: the client's and the toolchains'.
+OTHER_VARIABLES = frozenset({"ISOLET_CONFIG", "ISOLET_ENDPOINT", "ISOLET_CACHE_DIR"})
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What usage costs. Precedent: Lambda's prices of us-east-1 for x86; fuel is free there, having no name."""
+
+    currency: str = "USD"
+    per_million_requests: Decimal = Decimal("0.20")
+    per_gb_second: Decimal = Decimal("0.0000166667")
+    per_billion_fuel: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildLimits:
+    cpu_s: int = limits.BUILD_CPU_S
+    wall_s: int = limits.BUILD_WALL_S
+    memory_bytes: int = limits.BUILD_MEMORY_BYTES
+    at_once: int = limits.BUILDS_AT_ONCE
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    host: str = "127.0.0.1"
+    port: int = 8080
+    data: Path = Path(".isolet")
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    isolates: int = limits.ISOLATES_MAX
+    drain_s: float = limits.DRAIN_S
+    billing_step_ms: int = 1
+    prices: Prices = Prices()
+    artifact_bytes: int = limits.ARTIFACTS_BYTES_MAX
+    snapshots: int = limits.SNAPSHOTS_LOADED_MAX
+    build: BuildLimits = BuildLimits()
+    routes_ack_s: float = limits.ROUTES_ACK_S
+    request_s: float = limits.CONTROL_REQUEST_S
+
+    # What lies where in the data directory.
+
+    @property
+    def database_path(self) -> Path:
+        return self.data / "keeper.db"
+
+    @property
+    def packages_path(self) -> Path:
+        return self.data / "packages"
+
+    @property
+    def artifacts_path(self) -> Path:
+        return self.data / "artifacts"
+
+    @property
+    def key_path(self) -> Path:
+        return self.data / "artifacts.key"
+
+    @property
+    def socket_path(self) -> Path:
+        return self.data / "keeper.sock"
+
+
+# ── values ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+# A value of TOML, or a str of the environment or the command line, to what Config holds. Raises ValueError in words
+# that go after "key: ", reason and cure.
+Parse = Callable[[Any], Any]
+
+
+def _whole(low: int, high: int) -> Parse:
+    def parse(value: Any) -> int:
+        if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value):
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise ValueError(f"{_shown(value)} is not a whole number from {low:,} to {high:,}; choose one")
+        return value
+
+    return parse
+
+
+def _seconds(low: float, high: float) -> Parse:
+    def parse(value: Any) -> float:
+        number = _decimal(value)
+        if number is None or not Decimal(str(low)) <= number <= Decimal(str(high)):
+            raise ValueError(f"{_shown(value)} is not a number of seconds from {low:g} to {high:g}; choose one")
+        return float(number)
+
+    return parse
+
+
+_SIZE = re.compile(r"([0-9]{1,15})\s*(KiB|MiB|GiB)?")
+_UNITS = {None: 1, "KiB": limits.KIB, "MiB": limits.MIB, "GiB": limits.GIB}
+
+
+def _size(low: int, high: int) -> Parse:
+    def parse(value: Any) -> int:
+        size = value
+        if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+            size = int(match[1]) * _UNITS[match[2]]
+        if not isinstance(size, int) or isinstance(size, bool) or not low <= size <= high:
+            bounds = f"from {low // limits.MIB:,} MiB to {high // limits.MIB:,} MiB"
+            raise ValueError(f'{_shown(value)} is not a size {bounds}; write bytes, or "512 MiB"')
+        return size
+
+    return parse
+
+
+def _price(value: Any) -> Decimal:
+    price = _decimal(value)
+    if price is None or not 0 <= price <= 1_000_000:
+        raise ValueError(f"{_shown(value)} is not a price from 0 to 1,000,000; write a number such as 0.20")
+    return price
+
+
+def _decimal(value: Any) -> Decimal | None:
+    """A finite number, however it was written; None for anything else."""
+    try:
+        number = Decimal(value) if isinstance(value, int | Decimal | str) and not isinstance(value, bool) else None
+    except InvalidOperation:
+        return None
+    return number if number is not None and number.is_finite() else None
+
+
+def _host(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9A-Za-z.:_-]{1,253}", value):
+        raise ValueError(f'{_shown(value)} is not a host name or an address; write "127.0.0.1", "0.0.0.0" or "::1"')
+    return value
+
+
+def _currency(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Z]{3}", value):
+        raise ValueError(f'{_shown(value)} is not a currency of ISO 4217; write three capitals, such as "USD"')
+    return value
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise ValueError(f'{_shown(value)} is not a directory\'s path; write a string such as ".isolet"')
+    return Path(value)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value) if isinstance(value, str | list | dict) else str(value)
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+# ── keys ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+KEYS: Mapping[str, Parse] = {
+    "host": _host,
+    "port": _whole(0, 65_535),
+    "data": _path,
+    "workers": _whole(1, 256),
+    "isolates": _whole(1, 16_384),
+    "drain_s": _seconds(0, 3_600),
+    "billing.step_ms": _whole(1, 1_000),
+    "billing.currency": _currency,
+    "billing.per_million_requests": _price,
+    "billing.per_gb_second": _price,
+    "billing.per_billion_fuel": _price,
+    "cache.artifact_bytes": _size(64 * limits.MIB, 1024 * limits.GIB),
+    "cache.snapshots": _whole(1, 100_000),
+    "build.cpu_s": _whole(1, 3_600),
+    "build.wall_s": _whole(1, 3_600),
+    "build.memory_bytes": _size(256 * limits.MIB, 64 * limits.GIB),
+    "build.at_once": _whole(1, 64),
+    "control.routes_ack_s": _seconds(0.1, 300),
+    "control.request_s": _seconds(1, 3_600),
+}
+_SECTIONS = frozenset(key.partition(".")[0] for key in KEYS if "." in key)
+
+
+def variable(key: str) -> str:
+    return PREFIX + key.replace(".", "_").upper()
+
+
+VARIABLES: Mapping[str, str] = {variable(key): key for key in KEYS}
+
+
+def load(
+    path: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    arguments: Mapping[str, Any] | None = None,
+) -> Config:
+    """The configuration from a file (`path`, else ISOLET_CONFIG, else `isolet.toml` here if there is one), variables
+    and arguments of the command line (by key; None for those not given). Raises ConfigInvalid.
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    for where, key, value in _given(path, environment, arguments or {}):
+        try:
+            values[key] = KEYS[key](value)
+        except ValueError as reason:
+            raise ConfigInvalid(f"{where}: {reason}") from None
+    return _assembled(values)
+
+
+def _given(
+    path: Path | None, environment: Mapping[str, str], arguments: Mapping[str, Any]
+) -> Iterator[tuple[str, str, Any]]:
+    """(where it says so, key, value), the weightiest last."""
+    file = path or (Path(environment["ISOLET_CONFIG"]) if environment.get("ISOLET_CONFIG") else None)
+    if file is not None or Path(FILE).is_file():
+        yield from _of_file(file or Path(FILE))
+    yield from _of_environment(environment)
+    for key, value in arguments.items():
+        if value is not None:
+            yield f"--{key.rpartition('.')[2].replace('_', '-')}", key, value
+
+
+def _of_file(path: Path) -> Iterator[tuple[str, str, Any]]:
+    try:
+        document = tomllib.loads(path.read_text("utf-8"), parse_float=Decimal)
+    except OSError as reason:
+        raise ConfigInvalid(f"{path}: cannot be read ({reason.strerror}); name a file that exists") from None
+    except UnicodeDecodeError:
+        raise ConfigInvalid(f"{path}: is not UTF-8; save it as UTF-8") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as reason:
+        raise ConfigInvalid(f"{path}: is not TOML: {reason}; see https://toml.io") from None
+    for name, value in document.items():
+        if name in _SECTIONS:
+            if not isinstance(value, dict):
+                raise ConfigInvalid(f"{path}: {name}: is a section; write [{name}] and its keys below")
+            for inner, content in value.items():
+                key = f"{name}.{inner}"
+                _require_known(f"{path}: {key}", key, KEYS)
+                yield f"{path}: {key}", key, content
+        else:
+            _require_known(f"{path}: {name}", name, [*KEYS, *_SECTIONS])
+            yield f"{path}: {name}", name, value
+
+
+def _of_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name not in OTHER_VARIABLES:
+            _require_known(f"environment: {name}", name, VARIABLES)
+            yield f"environment: {name}", VARIABLES[name], environment[name]
+
+
+def _require_known(where: str, name: str, known: Any) -> None:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        cure = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+        raise ConfigInvalid(f"{where}: is not a key of ours; {cure}")
+
+
+def _assembled(values: dict[str, Any]) -> Config:
+    def section(prefix: str) -> dict[str, Any]:
+        return {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
+
+    billing = section("billing.")
+    step = {"billing_step_ms": billing.pop("step_ms")} if "step_ms" in billing else {}
+    flat = {key: value for key, value in values.items() if "." not in key}
+    return Config(
+        **flat,
+        **step,
+        prices=Prices(**billing),
+        **section("cache."),
+        build=BuildLimits(**section("build.")),
+        **section("control."),
+    )
