@@ -36,12 +36,14 @@ _OFFSET_END = 1 << 63  # offsets are signed 64-bit numbers where they come from
 
 
 def _vectors(guest: GuestView, iovecs: int, count: int, bytes_max: int) -> tuple[list[tuple[int, int]], int]:
-    """The `(ptr, len)` of a scatter or gather, cut at `bytes_max` in total, and that total."""
+    """The `(ptr, len)` of a scatter or gather, all of them memory, cut at `bytes_max` in total, and that total."""
     if count > limits.IOVECS_MAX:
         raise Refused(errno.INVAL)
+    guest.charge(count * limits.IOVEC_FUEL)
     found: list[tuple[int, int]] = []
     total = 0
     for ptr, length in struct.iter_unpack("<II", guest.read(iovecs, 8 * count)):
+        guest.read(ptr + length, 0)
         length = min(length, bytes_max - total)
         if length:
             found.append((ptr, length))
