@@ -1,17 +1,19 @@
 """The routing table of a worker: which function answers to a name, an ARN, a host or a path.
 
 Laws:
-- The table is a function of the *set* of its targets: the order in which they came never shows. A host name or route that
-  two functions claim belongs to the one whose (tenant, name) sorts first; `conflicts` tells a deployer beforehand.
+- The table is a function of the *set* of its targets: the order in which they came never shows. A host name or route
+  that two functions claim belongs to the one whose (tenant, name) sorts first; `conflicts` tells a deployer beforehand.
 - Only functions with `[http]` answer HTTP; all answer Invoke.
 - Of the declared routes the most specific wins, segment by segment from the left: literal before `{name}` before
-  `{name+}`; then the request's own method before ANY. A path that matches with the wrong method goes on to less specific
-  routes. HEAD is answered by a route for GET where none is declared for HEAD. Precedent: API Gateway's HTTP APIs.
+  `{name+}`; then the request's own method before ANY. A path that matches with the wrong method goes on to less
+  specific routes. HEAD is answered by a route for GET where none is declared for HEAD. Precedent: API Gateway's HTTP
+  APIs.
 - A declared route never hides the control plane: reserved paths (`/fn/…`, `/healthz`, `/2015-03-31/…`) match no route.
 
-What a function is told as its path: at its own host and at declared routes, the whole path. At `/fn/<name>/…`, what follows
-the name, so that the same function works at its host and under its prefix; the stage is `$default` in all three.
-Refused: keeping the prefix in `rawPath`, as API Gateway does with named stages. Every handler would have to strip it.
+What a function is told as its path: at its own host and at declared routes, the whole path. At `/fn/<name>/…`, what
+follows the name, so that the same function works at its host and under its prefix; the stage is `$default` in all
+three. Refused: keeping the prefix in `rawPath`, as API Gateway does with named stages. Every handler would have to
+strip it.
 """
 
 from __future__ import annotations
@@ -76,9 +78,7 @@ def parse_function_name(text: str, qualifier: str = "") -> FunctionRef:
         raise ValidationFailed(_violation(qualifier, "qualifier", QUALIFIER_PATTERN))
     inside = match["qualifier"] or ""
     if inside and qualifier and inside != qualifier:
-        raise InvalidParameter(
-            "The derived qualifier from the function name does not match the specified qualifier."
-        )
+        raise InvalidParameter("The derived qualifier from the function name does not match the specified qualifier.")
     region = match["region"]
     if region is not None and region != REGION:
         raise UnknownFunction(f"Functions from '{region}' are not reachable in this region ('{REGION}')")
@@ -220,11 +220,18 @@ class RoutingTable:
         """Why `target` cannot be served as it claims: routes that are reserved or taken, a host name that is taken."""
         if not target.http:
             return ()
-        problems = [f"{route}: the path is reserved for the server" for route in target.routes if reserved(route.pattern)]
-        others = [t for t in self.targets() if t.http and t.version == LATEST and (t.tenant, t.name) != (target.tenant, target.name)]
-        taken = {_shape(route): t for t in reversed(others) for route in t.routes}
-        problems += [f"{r}: {taken[_shape(r)].arn} has this route" for r in target.routes if _shape(r) in taken]
-        problems += [f"host {o.name.lower()}{HOST_SUFFIX}: {o.arn} has it" for o in others if o.name.lower() == target.name.lower()]
+        me = (target.tenant, target.name)
+        others = [t for t in self.targets() if t.http and t.version == LATEST and (t.tenant, t.name) != me]
+        taken = {_shape(route): other for other in reversed(others) for route in other.routes}
+        problems = [
+            f"{route}: the path is reserved for the server" for route in target.routes if reserved(route.pattern)
+        ]
+        for route in target.routes:
+            if _shape(route) in taken:
+                problems.append(f"{route}: {taken[_shape(route)].arn} has this route")
+        for other in others:
+            if other.name.lower() == target.name.lower():
+                problems.append(f"host {target.name.lower()}{HOST_SUFFIX}: {other.arn} has it")
         return tuple(problems)
 
 

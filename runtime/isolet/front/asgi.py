@@ -1,7 +1,7 @@
 """The way from a connection to the ASGI application, for everything that is not an invocation.
 
-uvicorn's RequestResponseCycle does the talking. The request is complete before the cycle starts, so the application is never
-told of half a body; what remains for the cycle is the answer: streaming, chunked framing, back-pressure.
+uvicorn's RequestResponseCycle does the talking. The request is complete before the cycle starts, so the application is
+never told of half a body; what remains for the cycle is the answer: streaming, chunked framing, back-pressure.
 """
 
 from __future__ import annotations
@@ -23,10 +23,8 @@ if TYPE_CHECKING:
 class AppExchange(Exchange):
     """A request for the application."""
 
-    __slots__ = ("cycle", "path", "query")
-
-    def __init__(self, connection: Connection, method: bytes, url: bytes, head: Head, path: str, query: bytes) -> None:
-        super().__init__(connection, method, url, head)
+    def __init__(self, connection: Connection, method: bytes, head: Head, path: str, query: bytes) -> None:
+        super().__init__(connection, method, head)
         self.path = path
         self.query = query
         self.cycle: RequestResponseCycle | None = None

@@ -2,15 +2,16 @@
 
 Laws:
 - The door owns no policy of its own: limits are values (`HttpLimits`), time is a Clock, invocations go to an invoker.
-- One sweep a second looks at all connections in place of a timer each: a deadline costs a request nothing, and fires within
-  SWEEP_S after its time, never before. (A `call_later` and its cancelling cost 1.1 µs a request.) `sweep` may be called by
-  anybody at any time; tests call it with a manual clock.
+- One sweep a second looks at all connections in place of a timer each: a deadline costs a request nothing, and fires
+  within SWEEP_S after its time, never before. (A `call_later` and its cancelling cost 1.1 µs a request.) `sweep` may be
+  called by anybody at any time; tests call it with a manual clock.
 - `now_s` is monotonic time as of the last sweep: what connections stamp themselves with.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -36,13 +37,12 @@ class InvokerLike(Protocol):
     """What the door needs of invoker.py."""
 
     def submit(self, invocation: Invocation, done: Callable[[Outcome], None]) -> Ticket:
-        """Starts an invocation; `done` is called exactly once, maybe before `submit` returns. May raise CallerError, HostError."""
+        """Starts an invocation; `done` is called exactly once, maybe before `submit` returns. May raise CallerError,
+        HostError."""
 
 
 # The control plane, wherever it is: (method, path, query, headers, body) → (status, headers, body).
-Control = Callable[
-    [str, str, str, list[tuple[str, str]], bytes], Awaitable[tuple[int, Mapping[str, str], bytes]]
-]
+Control = Callable[[str, str, str, list[tuple[str, str]], bytes], Awaitable[tuple[int, Mapping[str, str], bytes]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,8 @@ class Door:
         self.invoker = invoker
         self.limits = http_limits or HttpLimits()
         self.clock = clock or SystemClock()
+        # Read in every request: the bound method, and for the system's clock the function behind it.
+        self._wall_s = time.time if type(self.clock) is SystemClock else self.clock.wall_s
         self.billing_step_ms = billing_step_ms
         self.counters = Counters()
         self.connections: set[Member] = set()
@@ -125,7 +127,7 @@ class Door:
 
     def epoch_ms(self) -> int:
         """Unix milliseconds; `date_line` and `time_part` are those of the same second afterwards."""
-        now_ms = int(self.clock.wall_s() * 1000)
+        now_ms = int(self._wall_s() * 1000)
         if not self._second_ends_ms - 1000 <= now_ms < self._second_ends_ms:
             second = now_ms // 1000
             self._second_ends_ms = (second + 1) * 1000
@@ -146,11 +148,7 @@ class Door:
         """A fresh random UUID, version 4. Made 256 at a time from one reading of the system's randomness."""
         if not self._ids:
             raw = urandom(16 * 256).hex()
-            self._ids = [
-                f"{raw[i:i + 8]}-{raw[i + 8:i + 12]}-4{raw[i + 13:i + 16]}-{_VARIANT[raw[i + 16]]}{raw[i + 17:i + 20]}"
-                f"-{raw[i + 20:i + 32]}"
-                for i in range(0, len(raw), 32)
-            ]
+            self._ids = [_uuid(raw[at : at + 32]) for at in range(0, len(raw), 32)]
         return self._ids.pop()
 
     # ── connections ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -204,6 +202,10 @@ class Door:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _uuid(digits: str) -> str:
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
 
 
 _VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}

@@ -1,7 +1,8 @@
 """HTTP ↔ Lambda's payload format 2.0 (sdk/abi.md, sections 2.2 and 3). Pure: bytes and values in, bytes out.
 
-In: the event is joined from packed pieces (msgpack_parts.py). Made once: what depends on the function (`site_part`), on the
-header section (head.py), on the connection (`source_part`), on the second (`time_part`). Made anew: path, query, body.
+In: the event is joined from packed pieces (msgpack_parts.py). Made once: what depends on the function (`site_part`), on
+the header section (head.py), on the connection (`source_part`), on the second (`time_part`). Made anew: path, query,
+body.
 
 Out: `answer` checks a guest's result and writes its header lines; lines that were checked once are remembered.
 
@@ -9,8 +10,10 @@ Choices where AWS leaves one, or differs between function URLs and API Gateway:
 - `rawPath` and `requestContext.http.path` are the same, percent-encoded as received, without the prefix `/fn/<name>`
   (routing.py). The stage is `$default`, the account `anonymous`, as in function URLs.
 - `queryStringParameters`, `pathParameters`, `cookies` and `body` are absent when there are none, as in AWS's events.
-- A result with `statusCode` and no `content-type`: `text/plain; charset=utf-8` for a str, `application/octet-stream` for a bin.
-- A header value that is an int is written as one; AWS does, and JavaScript handlers rely on it. Anything else must be a str.
+- A result with `statusCode` and no `content-type`: `text/plain; charset=utf-8` for a str, `application/octet-stream`
+  for a bin.
+- A header value that is an int is written as one; AWS does, and JavaScript handlers rely on it. Anything else must be a
+  str.
 """
 
 from __future__ import annotations
@@ -58,7 +61,7 @@ _REQUEST_ID = packed_str("requestId") + b"\xd9\x24"
 _EPOCH = struct.Struct(">Q").pack
 # version routeKey rawPath rawQueryString isBase64Encoded requestContext; the head adds one or two, the others one each.
 _ENTRIES = 0x80 | 6
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 _METHODS: dict[bytes, bytes] = {}
 
@@ -77,7 +80,8 @@ def source_part(address: str) -> bytes:
 
 
 def time_part(second: int) -> bytes:
-    """`time` of a Unix second in CLF, and the start of `timeEpoch`. Month names are English wherever the server runs."""
+    """`time` of a Unix second in CLF, and the start of `timeEpoch`. Month names are English wherever the server
+    runs."""
     t = gmtime(second)
     text = f"{t[2]:02}/{_MONTHS[t[1] - 1]}/{t[0]:04}:{t[3]:02}:{t[4]:02}:{t[5]:02} +0000"
     return _TIME + packed_str(text) + _TIME_EPOCH
@@ -98,7 +102,8 @@ def pack_event(
     body: bytes | bytearray = b"",
     http_1_0: bool = False,
 ) -> bytes:
-    """The event of one request, packed. `path` and `query` are ASCII, percent-encoded; `request_id` has 36 characters."""
+    """The event of one request, packed. `path` and `query` are ASCII, percent-encoded; `request_id` has 36
+    characters."""
     packed_path = packed_utf8(path.encode("ascii"))
     packed_method = _METHODS.get(method)
     if packed_method is None:  # the parser knows some forty
@@ -199,14 +204,15 @@ _LINES_MAX = 2048
 _LINE_CHARS_MAX = 200
 
 
-def answer(value: Any) -> Answer:
-    """The answer that an HTTP function's result means. Raises AbiViolation or ResponseTooLarge."""
+def answer(value: Any, more_lines: bytes = b"") -> Answer:
+    """The answer that an HTTP function's result means, with `more_lines` added. Raises AbiViolation or
+    ResponseTooLarge."""
     if type(value) is not dict or "statusCode" not in value:
-        return Answer(200, JSON, render_json(value))
+        return Answer(200, JSON + more_lines, render_json(value))
     status = value["statusCode"]
     if type(status) is not int or not 200 <= status <= 599:
         raise AbiViolation(f"the result's statusCode is {_shown(status)}; it must be an int from 200 to 599")
-    headers, typed = _header_lines(value.get("headers"))
+    headers, typed = _header_lines(value.get("headers"), more_lines)
     cookies = value.get("cookies")
     if cookies is not None:
         headers += _cookie_lines(cookies)
@@ -225,27 +231,27 @@ def answer(value: Any) -> Answer:
     return Answer(status, headers, raw)
 
 
-def _header_lines(headers: Any) -> tuple[bytes, bool]:
-    """The lines of a result's headers, and whether there is a Content-Type among them."""
-    if not headers:
-        if headers is None or type(headers) is dict:
-            return b"", False
+def _header_lines(headers: Any, more_lines: bytes) -> tuple[bytes, bool]:
+    """The lines of a result's headers after `more_lines`, and whether there is a Content-Type among them."""
+    if headers is None:
+        return more_lines, False
     if type(headers) is not dict:
         raise AbiViolation(f"the result's headers are {_shown(headers)}; they must be a map")
     if len(headers) > _HEADERS_MAX:
         raise AbiViolation(f"the result has {len(headers)} headers; at most {_HEADERS_MAX} are passed on")
-    lines = []
+    joined = more_lines
     typed = False
     for name, value in headers.items():
         line = _LINES.get((name, value)) if type(value) is str else None
         if line is None:
             line = _header_line(name, value)
-        lines.append(line)
+        joined += line
         if line.startswith(b"content-type:"):
             typed = True
-    joined = b"".join(lines)
     if len(joined) > _HEADERS_BYTES_MAX:
-        raise AbiViolation(f"the result's headers have {len(joined):,} bytes; at most {_HEADERS_BYTES_MAX:,} are passed on")
+        raise AbiViolation(
+            f"the result's headers have {len(joined):,} bytes; at most {_HEADERS_BYTES_MAX:,} are passed on"
+        )
     return joined, typed
 
 
@@ -284,7 +290,9 @@ def _cookie_lines(cookies: Any) -> bytes:
         raise AbiViolation(f"the result has {len(cookies)} cookies; at most {_HEADERS_MAX} are passed on")
     lines = b"".join(b"set-cookie: " + _field_value(cookie, "cookie") + b"\r\n" for cookie in cookies)
     if len(lines) > _HEADERS_BYTES_MAX:
-        raise AbiViolation(f"the result's cookies have {len(lines):,} bytes; at most {_HEADERS_BYTES_MAX:,} are passed on")
+        raise AbiViolation(
+            f"the result's cookies have {len(lines):,} bytes; at most {_HEADERS_BYTES_MAX:,} are passed on"
+        )
     return lines
 
 

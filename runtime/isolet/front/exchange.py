@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 class Exchange:
     """What every kind has. `connection` is None once the answer is written or the client has left."""
 
-    __slots__ = ("body", "body_bytes", "connection", "head", "http_1_0", "keep_alive", "linger", "method", "url")
+    # Ordinary attributes with defaults in the class, no slots: an exchange sets six of them, and making one is on every
+    # request's way.
+    body: bytes | bytearray = b""
+    body_bytes = 0
+    keep_alive = True
+    http_1_0 = False
+    # Whether unread bytes of the request may follow: the connection then closes with patience.
+    linger = False
 
-    def __init__(self, connection: Connection, method: bytes, url: bytes, head: Head) -> None:
+    def __init__(self, connection: Connection, method: bytes, head: Head) -> None:
         self.connection: Connection | None = connection
         self.method = method
-        self.url = url
         self.head = head
-        self.body: bytes | bytearray = b""
-        self.body_bytes = 0
-        self.keep_alive = True
-        self.http_1_0 = False
-        # Whether unread bytes of the request may follow: the connection then closes with patience.
-        self.linger = False
 
     def start(self) -> None:
         raise NotImplementedError
@@ -60,10 +60,8 @@ class Exchange:
 class Refusal(Exchange):
     """The last exchange of a connection: bytes that cannot be served, answered with their reason."""
 
-    __slots__ = ("error",)
-
     def __init__(self, connection: Connection, head: Head, error: IsoletError, linger: bool) -> None:
-        super().__init__(connection, b"", b"", head)
+        super().__init__(connection, b"", head)
         self.error = error
         self.keep_alive = False
         self.linger = linger
@@ -78,11 +76,9 @@ class Refusal(Exchange):
 class Missing(Exchange):
     """A request to the host or the prefix of a function that is not there, or does not answer HTTP."""
 
-    __slots__ = ("error",)
-
-    def __init__(self, connection: Connection, method: bytes, url: bytes, head: Head, name: str) -> None:
-        super().__init__(connection, method, url, head)
-        self.error = UnknownFunction(f"no function {name!r} answers HTTP here; deploy it, with [http] in its function.toml")
+    def __init__(self, connection: Connection, method: bytes, head: Head, name: str) -> None:
+        super().__init__(connection, method, head)
+        self.error = UnknownFunction(f"no function {name!r} answers HTTP here; deploy it with [http] in its manifest")
 
     def start(self) -> None:
         if self.connection is not None:
@@ -94,12 +90,8 @@ class Missing(Exchange):
 class Invoking(Exchange):
     """An exchange that is an invocation: it holds the ticket, and cancels it when the client leaves."""
 
-    __slots__ = ("request_id", "ticket")
-
-    def __init__(self, connection: Connection, method: bytes, url: bytes, head: Head) -> None:
-        super().__init__(connection, method, url, head)
-        self.request_id = ""
-        self.ticket: Ticket | None = None
+    request_id = ""
+    ticket: Ticket | None = None
 
     def submit(self, invocation: Invocation) -> None:
         connection = self.connection
@@ -129,10 +121,10 @@ class Invoking(Exchange):
 class HttpExchange(Invoking):
     """A request for an HTTP function: an event in payload format 2.0, an answer from its result."""
 
-    __slots__ = ("match", "query")
-
-    def __init__(self, connection: Connection, method: bytes, url: bytes, head: Head, match: Match, query: bytes) -> None:
-        super().__init__(connection, method, url, head)
+    def __init__(self, connection: Connection, method: bytes, head: Head, match: Match, query: bytes) -> None:
+        self.connection = connection
+        self.method = method
+        self.head = head
         self.match = match
         self.query = query
 
@@ -168,11 +160,11 @@ class HttpExchange(Invoking):
             self.failed(outcome.error)
             return
         try:
-            status, headers, body = events.answer(outcome.value)
+            answer = events.answer(outcome.value, wire.request_id_line(self.request_id))
         except GuestError as error:
             self.failed(error)
             return
-        self.answer(wire.Answer(status, headers + wire.request_id_line(self.request_id), body))
+        self.answer(answer)
 
     def failed(self, error: Exception) -> None:
         self.answer(wire.http_failure(error, self.request_id))

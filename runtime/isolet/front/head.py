@@ -1,18 +1,19 @@
 """What the header section of one request says: read once, and immutable, so that a connection may keep it.
 
-A client on a kept-alive connection sends the same headers again and again. Comparing the list with the last one costs 0.3 µs,
-reading it anew 3 µs: the connection keeps its last Head (protocol.py).
+A client on a kept-alive connection sends the same headers again and again. Comparing the list with the last one costs
+0.3 µs, reading it anew 3 µs: the connection keeps its last Head (protocol.py).
 
 Laws:
 - One Host, well-formed (HTTP/1.0 may do without). Two that agree are refused, too: the next proxy may not look twice.
-- To the function go all headers but those that belong to the connection; names in lower case, duplicates joined by a comma,
-  `cookie` as its own array. Nothing is added: `requestContext.http.sourceIp` is the peer of the connection.
+- To the function go all headers but those that belong to the connection; names in lower case, duplicates joined by a
+  comma, `cookie` as its own array. Nothing is added: `requestContext.http.sourceIp` is the peer of the connection.
 - A value is latin-1, as HTTP has it; to the function it is a string of the same characters.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 
 from ..errors import ExpectationFailed, MalformedRequest
@@ -34,23 +35,24 @@ _TEXTUAL = re.compile(
 # Precedent: X-Ray's own headers have about 100 characters.
 _TRACE_ID_BYTES_MAX = 512
 
-# Header names as they came → lower case and packed. Bounded: names are the client's to choose.
-_NAMES: dict[bytes, tuple[bytes, bytes]] = {}
+# Header names as they came → packed in lower case (b"" for those that no event has), and the rule that reads the value.
+# Bounded: names are the client's to choose.
+_Rule = Callable[["Head", bytes], None]
+_NAMES: dict[bytes, tuple[bytes, _Rule | None]] = {}
 _NAMES_MAX = 4096
 
 DOMAIN = packed_str("domainName")
 DOMAIN_PREFIX = packed_str("domainPrefix")
 _HEADERS = packed_str("headers")
 _COOKIES = packed_str("cookies")
+_HOST_SUFFIX = HOST_SUFFIX.encode("ascii")
 
 
-def _name(raw: bytes) -> tuple[bytes, bytes]:
-    known = _NAMES.get(raw)
-    if known is None:
-        if len(_NAMES) >= _NAMES_MAX:
-            _NAMES.clear()
-        lower = raw.lower()
-        known = _NAMES[raw] = (lower, packed_text(lower))
+def _learn(raw: bytes) -> tuple[bytes, _Rule | None]:
+    if len(_NAMES) >= _NAMES_MAX:
+        _NAMES.clear()
+    name = raw.lower()
+    known = _NAMES[raw] = (b"" if name in _NOT_IN_EVENT else packed_text(name), _RULES.get(name))
     return known
 
 
@@ -61,12 +63,14 @@ class Head:
         "chunked",
         "connection",
         "content_length",
+        "cookies",
         "domain",
         "event_entries",
         "event_part",
         "expects",
         "headers",
         "host",
+        "hosts",
         "site",
         "textual",
         "trace_id",
@@ -76,7 +80,8 @@ class Head:
 
     def __init__(self, headers: Headers) -> None:
         self.headers = headers
-        self.host = b""  # as received, without port
+        self.host = b""  # in lower case, without port
+        self.hosts = 0
         self.site = ""  # `<name>` of the host `<name>.localhost`
         self.content_length = 0
         self.chunked = False
@@ -86,6 +91,7 @@ class Head:
         self.textual = False  # the body is text by its Content-Type, should it be UTF-8
         self.user_agent = b"\xa0"
         self.trace_id = ""
+        self.cookies: list[bytes] = []
         # For the event: `headers` and `cookies`, packed, and how many entries of the map that is.
         self.event_part = b""
         self.event_entries = 1
@@ -94,7 +100,7 @@ class Head:
     def get(self, name: bytes) -> bytes | None:
         """The value of a header by its lower-case name; the first, should there be several."""
         for raw, value in self.headers:
-            if _name(raw)[0] == name:
+            if raw.lower() == name:
                 return value
         return None
 
@@ -102,49 +108,43 @@ class Head:
 def read(headers: Headers) -> Head:
     """The head of a request. Raises MalformedRequest (two Hosts, a bad one) or ExpectationFailed."""
     head = Head(headers)
-    hosts = 0
     entries: dict[bytes, bytes] = {}
-    cookies: list[bytes] = []
     for raw, value in headers:
-        name, packed = _name(raw)
-        rule = _RULES.get(name)
+        packed, rule = _NAMES.get(raw) or _learn(raw)
         if rule is not None:
-            if name == b"host":
-                hosts += 1
-            if name == b"cookie":
-                cookies += [cookie for part in value.split(b";") if (cookie := part.strip(b" \t"))]
             rule(head, value)
-            if name in _NOT_IN_EVENT:
-                continue
-        if packed in entries:
-            value = entries[packed] + b"," + value
-        entries[packed] = value
-    if hosts > 1:
-        raise MalformedRequest("more than one Host header")
-    _read_host(head, hosts)
+        if packed:
+            entries[packed] = entries[packed] + b"," + value if packed in entries else value
+    _read_host(head)
     head.event_part = _HEADERS + packed_map([(name, packed_text(value)) for name, value in entries.items()])
-    if cookies:
-        head.event_part += _COOKIES + packed_array([packed_text(cookie) for cookie in cookies])
+    if head.cookies:
+        head.event_part += _COOKIES + packed_array([packed_text(cookie) for cookie in head.cookies])
         head.event_entries = 2
     return head
 
 
-def _read_host(head: Head, hosts: int) -> None:
+def _read_host(head: Head) -> None:
     # Whether none is allowed depends on the version, which the connection knows: `host` stays empty.
+    if head.hosts > 1:
+        raise MalformedRequest("more than one Host header")
     host = head.host
-    name = host.decode("latin-1")
-    if hosts and name.endswith(HOST_SUFFIX):
-        site = name[: -len(HOST_SUFFIX)]
-        if "." not in site:
-            head.site = site
+    if host.endswith(_HOST_SUFFIX):
+        site = host[: -len(_HOST_SUFFIX)]
+        if b"." not in site:
+            head.site = site.decode("ascii")
     head.domain = b"".join((DOMAIN, packed_text(host), DOMAIN_PREFIX, packed_text(host.partition(b".")[0])))
 
 
 def _host(head: Head, value: bytes) -> None:
+    head.hosts += 1
     if not value or not _HOST.fullmatch(value):
         raise MalformedRequest("the Host header is not a host name with an optional port")
     end = value.find(b"]") + 1 if value.startswith(b"[") else value.find(b":")
     head.host = (value if end <= 0 else value[:end]).lower()
+
+
+def _cookie(head: Head, value: bytes) -> None:
+    head.cookies += [cookie for part in value.split(b";") if (cookie := part.strip(b" \t"))]
 
 
 def _content_length(head: Head, value: bytes) -> None:
@@ -185,10 +185,6 @@ def _trace_id(head: Head, value: bytes) -> None:
     head.trace_id = value[:_TRACE_ID_BYTES_MAX].decode("latin-1")
 
 
-def _nothing(head: Head, value: bytes) -> None:
-    """A header that only has no place in the event."""
-
-
 @lru_cache(maxsize=256)
 def is_textual(content_type: str) -> bool:
     """True if a body of this Content-Type is text (sdk/abi.md, section 2.2)."""
@@ -196,7 +192,7 @@ def is_textual(content_type: str) -> bool:
 
 
 _NOT_IN_EVENT = HOP_BY_HOP | {b"cookie"}
-_RULES = {name: _nothing for name in _NOT_IN_EVENT} | {
+_RULES: dict[bytes, _Rule] = {
     b"host": _host,
     b"content-length": _content_length,
     b"content-type": _content_type,
@@ -204,6 +200,7 @@ _RULES = {name: _nothing for name in _NOT_IN_EVENT} | {
     b"expect": _expect,
     b"connection": _connection,
     b"upgrade": _upgrade,
+    b"cookie": _cookie,
     b"user-agent": _user_agent,
     b"x-amzn-trace-id": _trace_id,
 }

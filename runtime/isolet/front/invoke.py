@@ -2,8 +2,8 @@
 
 Laws:
 - The status says whether there was an invocation, never how the function did: that is `X-Amz-Function-Error`.
-- What can be refused without the body (name, qualifier, invocation type, client context) is refused before the body is parsed,
-  in this order; then the body is.
+- What can be refused without the body (name, qualifier, invocation type, client context) is refused before the body is
+  parsed, in this order; then the body is.
 - `X-Amz-Executed-Version` and `X-Amz-Log-Result` are not on the answers of Event and DryRun, whose bodies are empty.
 """
 
@@ -43,10 +43,8 @@ def is_invoke(method: bytes, path: str) -> bool:
 class InvokeExchange(Invoking):
     """One call of Invoke."""
 
-    __slots__ = ("_invocation", "_tail", "path", "query")
-
-    def __init__(self, connection: Connection, method: bytes, url: bytes, head: Head, path: str, query: bytes) -> None:
-        super().__init__(connection, method, url, head)
+    def __init__(self, connection: Connection, method: bytes, head: Head, path: str, query: bytes) -> None:
+        super().__init__(connection, method, head)
         self.path = path
         self.query = query
         self._tail = False

@@ -1,11 +1,13 @@
 """Plain events: a JSON body becomes the msgpack of an event, a result becomes JSON (sdk/abi.md, sections 2.2 and 3).
 
 Laws:
-- What is accepted is JSON by RFC 8259 in UTF-8, with every name of an object once. Refused, each with its reason: a name twice,
-  NaN and Infinity, a number that no float 64 holds, half a surrogate pair, nesting deeper than msgpack's own bound.
+- What is accepted is JSON by RFC 8259 in UTF-8, with every name of an object once. Refused, each with its reason: a
+  name twice, NaN and Infinity, a number that no float 64 holds, half a surrogate pair, nesting deeper than msgpack's
+  own bound.
 - Integers that fit 64 bits stay integers; other numbers are float 64.
-- The quick way does not look at numbers: the C decoder and the C packer work alone, and only what they stumble over, or the
-  bytes of an infinity in the result, sends a body the exact way round. (A hook a number made 64 KB of integers 6 × slower.)
+- The quick way does not look at numbers: the C decoder and the C packer work alone, and only what they stumble over, or
+  the bytes of an infinity in the result, sends a body the exact way round. (A hook a number made 64 KB of integers 6 ×
+  slower.)
 """
 
 from __future__ import annotations

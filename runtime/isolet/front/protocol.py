@@ -1,25 +1,28 @@
 """Our HTTP protocol class for uvicorn (`uvicorn.Config(http=protocol_factory(door))`), on httptools.
 
-It exists for two reasons: uvicorn has none of the limits that an open port needs (THREATS, HTTP), and an invocation does not
-need what ASGI costs. Every request passes the same limits here; invocations are answered from here, everything else goes on
-to the ASGI application (asgi.py).
+It exists for two reasons: uvicorn has none of the limits that an open port needs (THREATS, HTTP), and an invocation
+does not need what ASGI costs. Every request passes the same limits here; invocations are answered from here, everything
+else goes on to the ASGI application (asgi.py).
 
 Laws:
-- Requests of a connection are answered in their order, one at a time. At most `pipelined` wait; then the socket is not read.
-- Nothing is served before its body is complete. What is refused is refused as early as it is known (a Content-Length over the
-  limit before the body is read), answered after all requests before it, and ends the connection: after bytes that could not
-  be understood, nobody knows where the next request begins.
-- A refusal lingers: the answer, then our half of the connection is closed, and what still comes is thrown away for LINGER_S.
-  Closing at once would reset the connection, and the client would lose the answer that tells it why.
+- Requests of a connection are answered in their order, one at a time. At most `pipelined` wait; then the socket is not
+  read.
+- Nothing is served before its body is complete. What is refused is refused as early as it is known (a Content-Length
+  over the limit before the body is read), answered after all requests before it, and ends the connection: after bytes
+  that could not be understood, nobody knows where the next request begins.
+- A refusal lingers: the answer, then our half of the connection is closed, and what still comes is thrown away for
+  LINGER_S. Closing at once would reset the connection, and the client would lose the answer that tells it why.
 - A client that closes, even only its half, has left: its invocation is cancelled. Precedent: Go's net/http.
-- Deadlines are the sweep's (door.py): 10 s for headers (from accepting, or from their first byte), a minimum rate for bodies in
-  both directions, `keep_alive_s` for idleness. A connection keeps one stamp, `_since_s`, of when its present phase began.
+- Deadlines are the sweep's (door.py): 10 s for headers (from accepting, or from their first byte), a minimum rate for
+  bodies in both directions, `keep_alive_s` for idleness. A connection keeps one stamp, `_since_s`, of when its present
+  phase began.
 
-The parser (llhttp) refuses by itself: bare LF, folded headers, space before a colon, Content-Length beside Transfer-Encoding,
-two Content-Lengths or a strange one, chunks with a bad size, controls in values. It lets pass, and we refuse: a missing or second
-Host, `gzip, chunked`, versions other than 1.0 and 1.1, methods of other protocols, any number and size of headers, trailers and
-chunk extensions. On `Connection: upgrade` it stops and would take the body for the next request: such a request is parsed again
-without its Upgrade header (Java's HttpClient sends `Upgrade: h2c` with its first POST).
+The parser (llhttp) refuses by itself: bare LF, folded headers, space before a colon, Content-Length beside
+Transfer-Encoding, two Content-Lengths or a strange one, chunks with a bad size, controls in values. It lets pass, and
+we refuse: a missing or second Host, `gzip, chunked`, versions other than 1.0 and 1.1, methods of other protocols, any
+number and size of headers, trailers and chunk extensions. On `Connection: upgrade` it stops and would take the body for
+the next request: such a request is parsed again without its Upgrade header (Java's HttpClient sends `Upgrade: h2c` with
+its first POST).
 
 What was tried for speed, with an invoker that answers at once and `wrk -t2 -c32` on two shared cores:
 """
@@ -37,6 +40,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
+from .. import limits
 from ..errors import (
     HeadersTooLarge,
     IsoletError,
@@ -44,11 +48,9 @@ from ..errors import (
     Overloaded,
     PayloadTooLarge,
     TooSlow,
-    UnknownFunction,
     UnsupportedProtocol,
     UriTooLong,
 )
-from .. import limits
 from ..routing import PREFIX, Match
 from . import events, wire
 from .asgi import AppExchange, flow_control
@@ -141,7 +143,9 @@ class Connection(asyncio.Protocol):
         # The first request of a connection must come as soon as its headers must: there is no idleness before it.
         self._idle_allowed_s = self.door.limits.headers_timeout_s
         if not room:
-            self._refuse(Overloaded(f"{self.door.limits.connections:,} connections are open; try again later"), linger=False)
+            self._refuse(
+                Overloaded(f"{self.door.limits.connections:,} connections are open; try again later"), linger=False
+            )
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.server_state.connections.discard(self)  # type: ignore[arg-type]
@@ -247,7 +251,9 @@ class Connection(asyncio.Protocol):
         # Without the exact sums, which `on_headers_complete` makes: at most one piece too generous.
         if len(self._url) > limit.url_bytes:
             self._refuse(_uri_too_long(limit.url_bytes))
-        elif len(self._headers) > limit.headers or self._head_bytes > limit.headers_bytes + limit.url_bytes + _WHOLE_BYTES:
+            return
+        bytes_max = limit.headers_bytes + limit.url_bytes + _WHOLE_BYTES
+        if len(self._headers) > limit.headers or self._head_bytes > bytes_max:
             self._refuse(_headers_too_large(limit.headers, limit.headers_bytes))
 
     def _mind_body(self, size: int) -> None:
@@ -312,6 +318,7 @@ class Connection(asyncio.Protocol):
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        """A head is complete: checks it and makes the exchange that its message is for."""
         try:
             self._begin()
         except IsoletError as refusal:
@@ -319,7 +326,6 @@ class Connection(asyncio.Protocol):
             raise
 
     def _begin(self) -> None:
-        """A head is complete: checks it and makes the exchange that its message is for."""
         url, headers, parser, door = self._url, self._headers, self._parser, self.door
         limit = door.limits
         self._url, self._headers = b"", []
@@ -384,19 +390,19 @@ class Connection(asyncio.Protocol):
         if head.site:
             target = routes.host(head.site)
             if target is None:
-                return Missing(self, method, url, head, head.site)
-            return HttpExchange(self, method, url, head, Match(target, path), query)
+                return Missing(self, method, head, head.site)
+            return HttpExchange(self, method, head, Match(target, path), query)
         if path.startswith(PREFIX):
             match = routes.prefixed(path)
             if match is None:
-                return Missing(self, method, url, head, path[len(PREFIX) :].partition("/")[0])
-            return HttpExchange(self, method, url, head, match, query)
+                return Missing(self, method, head, path[len(PREFIX) :].partition("/")[0])
+            return HttpExchange(self, method, head, match, query)
         if is_invoke(method, path):
-            return InvokeExchange(self, method, url, head, path, query)
+            return InvokeExchange(self, method, head, path, query)
         match = routes.route(method.decode("ascii"), path)
         if match is not None:
-            return HttpExchange(self, method, url, head, match, query)
-        return AppExchange(self, method, url, head, path, query)
+            return HttpExchange(self, method, head, match, query)
+        return AppExchange(self, method, head, path, query)
 
     def on_body(self, body: bytes) -> None:
         exchange = self._receiving

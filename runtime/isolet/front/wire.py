@@ -3,8 +3,9 @@
 Laws:
 - Every answer has exactly one Content-Length (but 204 and 304, which have no body) and exactly one Date.
 - An error names its type twice, in `x-amzn-errortype` and as AWS's SDKs expect it in the body; never a trace of ours.
-- What an HTTP function's client sees of a failure is the type and a sentence of ours. The guest's own message is for its log:
-  the client of a function is not its developer. Precedent: API Gateway and function URLs say "Internal Server Error".
+- What an HTTP function's client sees of a failure is the type and a sentence of ours. The guest's own message is for
+  its log: the client of a function is not its developer. Precedent: API Gateway and function URLs say "Internal Server
+  Error".
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ def request_id_line(request_id: str) -> bytes:
 
 
 def aws_error(error: Exception, request_id: str = "") -> Answer:
-    """A failed operation of the API: control plane, Invoke, and requests refused before it was clear what they wanted."""
+    """A failed operation of the API: control plane, Invoke, and requests refused before it was clear what they
+    wanted."""
     ours = _ours(error)
     fields: dict[str, Any] = {"Type": "User" if isinstance(ours, CallerError) else "Service"}
     lines = [b"x-amzn-errortype: ", ours.name.encode("ascii"), CRLF, JSON]
