@@ -1,0 +1,278 @@
+"""What a worker remembers of its invocations until the keeper has it: appended by `record`, folded, sent in batches.
+
+    record ─→ raw tuples ─(256, or 0.1 s)→ fold: sums and packed records per function and hour ─→ flush: one message
+
+Laws:
+- `record` appends a tuple and returns. What costs something happens in `fold`, 256 at a time.
+- Usage is never lost while the worker lives: each message is sent until it is acknowledged, one at a time, numbered,
+  and the keeper takes each number once. While no keeper answers, sums grow in place and records beyond the bounds are
+  dropped and counted; a function that floods drops its own first.
+- Nothing of the database is imported here: what leaves is plain values.
+
+A worker's counters leave as differences, with its batches, and the keeper adds them up. So a worker that dies takes
+nothing out of a counter that was scraped, and one that starts does not begin at zero.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgpack
+
+from . import limits
+from .errors import GuestError, IsoletError, Throttled
+from .model import Invocation, Outcome, Target, Usage
+from .records import DURATION_BOUNDS_NS, HOUR_S, RESTORE_BOUNDS_NS, Batch, Entry, Failure, Totals, failure_of
+
+logger = logging.getLogger("isolet.recorder")
+
+_NS_PER_MS = 1_000_000
+
+# Sends one numbered message and returns when it is committed. Raises HostError while there is no keeper.
+Send = Callable[[int, list[Any]], Awaitable[None]]
+# What `record` appends.
+_Raw = tuple[float, Target, str, Usage, tuple[Entry, ...], int, Failure | None, bool]
+_Key = tuple[str, str, str, int, int]
+
+
+class _Pending:
+    """What waits of one function version and hour."""
+
+    __slots__ = ("chunks", "dropped", "durations", "errors", "first_ms", "last_ms", "restores", "size", "sums")
+
+    def __init__(self) -> None:
+        # As in Totals, and restore_ns behind them.
+        self.sums = [0] * (len(Totals._fields) + 1)
+        self.errors: dict[str, int] = {}
+        self.durations = [0] * (len(DURATION_BOUNDS_NS) + 1)
+        self.restores = [0] * (len(RESTORE_BOUNDS_NS) + 1)
+        self.first_ms = 2**62
+        self.last_ms = 0
+        self.dropped = 0
+        self.chunks: list[bytes] = []
+        self.size = 0
+
+    def batch(self, key: _Key) -> Batch:
+        tenant, name, version, memory_mb, hour = key
+        *totals, restore_ns = self.sums
+        return Batch(
+            *(tenant, name, version, memory_mb, hour, Totals._make(totals), self.errors, self.durations, self.restores),
+            *(restore_ns, self.dropped, min(self.first_ms, self.last_ms), self.last_ms, b"".join(self.chunks)),
+        )
+
+
+class Recorder:
+    """One worker's. For the event loop's thread."""
+
+    def __init__(self, send: Send, billing_step_ms: int = 1) -> None:
+        self._send = send
+        self._step_ms = billing_step_ms
+        self._step_ns = billing_step_ms * _NS_PER_MS
+        self._raw: list[_Raw] = []
+        self._raw_bytes = 0
+        self._pending: dict[_Key, _Pending] = {}
+        self._pending_bytes = 0
+        self._pending_records = 0
+        # The message under way and its number: the same again until it is acknowledged.
+        self._sequence = 0
+        self._message: list[Any] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._sending: asyncio.Task[None] | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._pack = msgpack.Packer(use_bin_type=True).pack
+        # Records whose lines were dropped, ever.
+        self.dropped = 0
+
+    # ── on the path of an invocation ────────────────────────────────────────────────────────────────────────────
+
+    def record(self, invocation: Invocation, outcome: Outcome, ended_s: float) -> None:
+        """Takes note of an invocation that has ended. Keeps neither its event nor its value."""
+        error, logs = outcome.error, outcome.logs
+        failure, billed = None, True
+        if error is not None:
+            failure, billed = failure_of(error), isinstance(error, GuestError)
+        raw = self._raw
+        raw.append(
+            (
+                ended_s,
+                invocation.target,
+                invocation.request_id,
+                outcome.usage,
+                logs,
+                outcome.logs_dropped,
+                failure,
+                billed,
+            )
+        )
+        if logs:
+            self._raw_bytes += sum([len(entry[2]) for entry in logs])
+        if len(raw) >= limits.RECORDS_FOLD or self._raw_bytes > limits.MIB:
+            self.fold()
+        elif self._timer is None:
+            self._arm(limits.RECORD_FLUSH_S)
+
+    def refuse(self, target: Target, error: IsoletError, now_s: float) -> None:
+        """Takes note of an invocation that admission refused: it did not run, and has no lines."""
+        pending = self._of(target, int(now_s // HOUR_S))
+        if isinstance(error, Throttled):
+            pending.sums[_THROTTLES] += 1
+        kind = type(error).__name__
+        pending.errors[kind] = pending.errors.get(kind, 0) + 1
+        if self._timer is None:
+            self._arm(limits.RECORD_FLUSH_S)
+
+    # ── folding ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def fold(self) -> None:
+        """Turns what was appended into sums and packed records."""
+        raw, self._raw, self._raw_bytes = self._raw, [], 0
+        groups: dict[tuple[int, int], list[_Raw]] = {}
+        for row in raw:
+            # A target is known by its identity: `row` keeps it alive.
+            groups.setdefault((id(row[1]), int(row[0] // HOUR_S)), []).append(row)
+        for (_, hour), rows in groups.items():
+            self._fold_into(self._of(rows[0][1], hour), rows)
+        if raw and self._timer is None:
+            self._arm(limits.RECORD_FLUSH_S)
+
+    def _of(self, target: Target, hour: int) -> _Pending:
+        key = (target.tenant, target.name, target.version, target.memory_bytes // limits.MIB, hour)
+        pending = self._pending.get(key)
+        if pending is None:
+            pending = self._pending[key] = _Pending()
+        return pending
+
+    def _fold_into(self, pending: _Pending, rows: list[_Raw]) -> None:
+        memory_mb = rows[0][1].memory_bytes // limits.MIB
+        step_ms, step_ns, pack = self._step_ms, self._step_ns, self._pack
+        errors, durations, restores = pending.errors, pending.durations, pending.restores
+        failed = duration_sum = billed_sum = cpu_sum = fuel_sum = restore_sum = 0
+        packed = []
+        for ended_s, _, request_id, usage, entries, entries_dropped, failure, billed in rows:
+            duration_ns, cpu_ns, restore_ns, fuel, memory_bytes, _, _ = usage
+            duration_sum += duration_ns
+            cpu_sum += cpu_ns
+            fuel_sum += fuel
+            restore_sum += restore_ns
+            if billed:
+                billed_sum += -(-duration_ns // step_ns) * step_ms  # price.billed_ms, in place
+            if failure is not None:
+                failed += 1
+                errors[failure[0]] = errors.get(failure[0], 0) + 1
+            durations[bisect_left(DURATION_BOUNDS_NS, duration_ns)] += 1
+            restores[bisect_left(RESTORE_BOUNDS_NS, restore_ns)] += 1
+            ended_ms = int(ended_s * 1000)
+            started_ms = ended_ms - duration_ns // _NS_PER_MS
+            # A Record's fields, in their order.
+            packed.append(
+                pack(
+                    [
+                        *(request_id, started_ms, ended_ms, duration_ns, restore_ns, cpu_ns, fuel, memory_bytes),
+                        *(failure, entries, entries_dropped),
+                    ]
+                )
+            )
+            if started_ms < pending.first_ms:
+                pending.first_ms = started_ms
+            if ended_ms > pending.last_ms:
+                pending.last_ms = ended_ms
+        added = (len(rows), failed, 0, duration_sum, billed_sum, cpu_sum, fuel_sum, billed_sum * memory_mb, restore_sum)
+        pending.sums = [old + new for old, new in zip(pending.sums, added, strict=True)]
+        self._keep(pending, packed)
+
+    def _keep(self, pending: _Pending, packed: list[bytes]) -> None:
+        """Adds packed records to what waits, as far as there is room."""
+        chunk = b"".join(packed)
+        if not self._has_room(pending, len(packed), len(chunk)):
+            packed = self._fitting(pending, packed)
+            chunk = b"".join(packed)
+        if packed:
+            pending.chunks.append(chunk)
+            pending.size += len(chunk)
+            self._pending_bytes += len(chunk)
+            self._pending_records += len(packed)
+
+    def _has_room(self, pending: _Pending, count: int, size: int) -> bool:
+        return (
+            self._pending_records + count <= limits.RECORDS_PENDING_MAX
+            and self._pending_bytes + size <= limits.RECORDS_PENDING_BYTES_MAX
+            and pending.size + size <= limits.RECORDS_FUNCTION_BYTES_MAX
+        )
+
+    def _fitting(self, pending: _Pending, packed: list[bytes]) -> list[bytes]:
+        """The first of the records that still fit; the others are counted as dropped."""
+        size = 0
+        for count, record in enumerate(packed):
+            size += len(record)
+            if not self._has_room(pending, count + 1, size):
+                pending.dropped += len(packed) - count
+                self.dropped += len(packed) - count
+                return packed[:count]
+        return packed
+
+    # ── sending ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def flush(self) -> None:
+        """Returns when everything that was recorded before is committed. Raises HostError if there is no keeper."""
+        while self._raw or self._pending or self._message is not None:
+            await self._send_next()
+
+    async def close(self) -> None:
+        """`flush` for the end of a worker: what cannot be sent is said in our log."""
+        self._disarm()
+        try:
+            await self.flush()
+        except IsoletError as reason:
+            lost = sum(pending.sums[0] for pending in self._pending.values()) + len(self._raw)
+            logger.error("no keeper takes the records of at least %d invocations: %s", lost, reason)
+        self._disarm()
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        if self._sending is None:
+            self._sending = asyncio.ensure_future(self._run())
+
+    async def _run(self) -> None:
+        wait_s = limits.RECORD_FLUSH_S
+        try:
+            await self._send_next()
+        except IsoletError as reason:
+            logger.debug("records wait: %s", reason)
+            wait_s = limits.LINK_RETRY_S_MAX
+        finally:
+            self._sending = None
+        if self._timer is None and (self._raw or self._pending or self._message is not None):
+            self._arm(wait_s)
+
+    async def _send_next(self) -> None:
+        """Sends the message under way, or else the next one."""
+        async with self._one_at_a_time:
+            if self._message is None:
+                self.fold()
+                self._message = self._next_message()
+            if self._message is not None:
+                await self._send(self._sequence, self._message)
+                self._message = None
+
+    def _next_message(self) -> list[Any] | None:
+        if not self._pending:
+            return None
+        waiting, self._pending = self._pending, {}
+        self._pending_bytes = self._pending_records = 0
+        self._sequence += 1
+        return [pending.batch(key).to_plain() for key, pending in waiting.items()]
+
+
+_THROTTLES = Totals._fields.index("throttles")
