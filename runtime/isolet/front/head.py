@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from typing import NamedTuple
 
 from ..errors import ExpectationFailed, MalformedRequest
 from ..routing import HOST_SUFFIX
@@ -56,46 +57,39 @@ def _learn(raw: bytes) -> tuple[bytes, _Rule | None]:
     return known
 
 
-class Head:
-    """The facts of a header section. Made by `read`."""
+class Host(NamedTuple):
+    """A Host header, read: of few values in a server's life, and remembered."""
 
-    __slots__ = (
-        "chunked",
-        "connection",
-        "content_length",
-        "cookies",
-        "domain",
-        "event_entries",
-        "event_part",
-        "expects",
-        "headers",
-        "host",
-        "hosts",
-        "site",
-        "textual",
-        "trace_id",
-        "upgrade",
-        "user_agent",
-    )
+    name: bytes  # in lower case, without port
+    site: str  # `<name>` of `<name>.localhost`
+    domain: bytes  # `domainName` and `domainPrefix`, packed
+
+
+class Head:
+    """The facts of a header section. Made by `read`.
+
+    The defaults are the class's: a head sets few of them, and most requests of a new client make one.
+    """
+
+    host = b""  # in lower case, without port
+    site = ""  # `<name>` of the host `<name>.localhost`
+    domain = b""  # `domainName` and `domainPrefix`, packed
+    content_length = 0
+    chunked = False
+    connection = False  # a Connection header is there: the version must be asked of the parser
+    upgrade = False
+    expects = False  # 100-continue
+    textual = False  # the body is text by its Content-Type, should it be UTF-8
+    user_agent = b"\xa0"
+    trace_id = ""
+    hosts = 0
+    cookies: tuple[bytes, ...] = ()
+    # For the event: `headers` and `cookies`, packed, and how many entries of the map that is.
+    event_part = b""
+    event_entries = 1
 
     def __init__(self, headers: Headers) -> None:
         self.headers = headers
-        self.host = b""  # in lower case, without port
-        self.hosts = 0
-        self.site = ""  # `<name>` of the host `<name>.localhost`
-        self.content_length = 0
-        self.chunked = False
-        self.connection = False  # a Connection header is there: keep-alive must be asked of the parser
-        self.upgrade = False
-        self.expects = False  # 100-continue
-        self.textual = False  # the body is text by its Content-Type, should it be UTF-8
-        self.user_agent = b"\xa0"
-        self.trace_id = ""
-        self.cookies: list[bytes] = []
-        # For the event: `headers` and `cookies`, packed, and how many entries of the map that is.
-        self.event_part = b""
-        self.event_entries = 1
-        self.domain = b""  # `domainName` and `domainPrefix`, packed
 
     def get(self, name: bytes) -> bytes | None:
         """The value of a header by its lower-case name; the first, should there be several."""
@@ -115,7 +109,11 @@ def read(headers: Headers) -> Head:
             rule(head, value)
         if packed:
             entries[packed] = entries[packed] + b"," + value if packed in entries else value
-    _read_host(head)
+    # Whether none is allowed depends on the version, which the connection knows.
+    if head.hosts != 1:
+        if head.hosts:
+            raise MalformedRequest("more than one Host header")
+        head.domain = _NO_HOST.domain
     head.event_part = _HEADERS + packed_map([(name, packed_text(value)) for name, value in entries.items()])
     if head.cookies:
         head.event_part += _COOKIES + packed_array([packed_text(cookie) for cookie in head.cookies])
@@ -123,28 +121,31 @@ def read(headers: Headers) -> Head:
     return head
 
 
-def _read_host(head: Head) -> None:
-    # Whether none is allowed depends on the version, which the connection knows: `host` stays empty.
-    if head.hosts > 1:
-        raise MalformedRequest("more than one Host header")
-    host = head.host
-    if host.endswith(_HOST_SUFFIX):
-        site = host[: -len(_HOST_SUFFIX)]
-        if b"." not in site:
-            head.site = site.decode("ascii")
-    head.domain = b"".join((DOMAIN, packed_text(host), DOMAIN_PREFIX, packed_text(host.partition(b".")[0])))
-
-
 def _host(head: Head, value: bytes) -> None:
     head.hosts += 1
+    head.host, head.site, head.domain = _parse_host(value)
+
+
+@lru_cache(maxsize=1024)
+def _parse_host(value: bytes) -> Host:
     if not value or not _HOST.fullmatch(value):
         raise MalformedRequest("the Host header is not a host name with an optional port")
     end = value.find(b"]") + 1 if value.startswith(b"[") else value.find(b":")
-    head.host = (value if end <= 0 else value[:end]).lower()
+    name = (value if end <= 0 else value[:end]).lower()
+    label = name[: -len(_HOST_SUFFIX)] if name.endswith(_HOST_SUFFIX) else b""
+    site = "" if b"." in label else label.decode("ascii")
+    return Host(name, site, _domain(name))
+
+
+def _domain(name: bytes) -> bytes:
+    return b"".join((DOMAIN, packed_text(name), DOMAIN_PREFIX, packed_text(name.partition(b".")[0])))
+
+
+_NO_HOST = Host(b"", "", _domain(b""))
 
 
 def _cookie(head: Head, value: bytes) -> None:
-    head.cookies += [cookie for part in value.split(b";") if (cookie := part.strip(b" \t"))]
+    head.cookies += tuple(cookie for part in value.split(b";") if (cookie := part.strip(b" \t")))
 
 
 def _content_length(head: Head, value: bytes) -> None:
