@@ -1,0 +1,15 @@
+;; Passes its event to `isolet.call` as it is, takes the reply, and answers it: {"ok": reply}, or {"ok": a negative status}.
+(module
+  (import "isolet" "call" (func $call (param i32 i32) (result i32)))
+  (import "isolet" "take" (func $take (param i32) (result i32)))
+  (memory (export "memory") 4)
+  (data (i32.const 0) "\81\a2ok")
+  (func (export "isolet_buffer") (param i32) (result i32) (i32.const 131072))
+  (func (export "isolet_handle") (param $ptr i32) (param $len i32) (result i64)
+    (local $reply i32)
+    (local.set $reply (call $call (local.get $ptr) (local.get $len)))
+    (if (i32.lt_s (local.get $reply) (i32.const 0))
+      (then (i32.store8 (i32.const 4) (local.get $reply)) (return (i64.const 5))))
+    (if (call $take (i32.const 4)) (then unreachable))
+    (if (i32.ne (call $take (i32.const 4)) (i32.const -5)) (then unreachable))
+    (i64.extend_i32_u (i32.add (local.get $reply) (i32.const 4)))))
