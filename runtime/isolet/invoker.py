@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import urandom
 from time import perf_counter_ns
 from typing import Any, Protocol
@@ -89,7 +89,7 @@ class Attempt(Run):
         target, info = invocation.target, loaded.info
         constants = prepared.constants
         if constants is None:
-            constants = prepared.constants = invoker.host_constants(target, loaded)
+            constants = prepared.constants = invoker.host_constants(target)
         deadline_ms = int((time.time() + (self.deadline_ns - perf_counter_ns()) / 1e9) * 1000)
         payload = abi.pack_envelope(
             invocation.event,
@@ -209,7 +209,12 @@ class Invoker:
     async def invoke(self, invocation: Invocation) -> Outcome:
         """`submit` for those who await; cancelling the await cancels the invocation."""
         ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        ticket = self.submit(invocation, lambda outcome: ended.done() or ended.set_result(outcome))
+
+        def done(outcome: Outcome) -> None:
+            if not ended.done():
+                ended.set_result(outcome)
+
+        ticket = self.submit(invocation, done)
         try:
             return await ended
         except asyncio.CancelledError:
@@ -223,9 +228,11 @@ class Invoker:
             prepared = self._prepared[key] = Prepared(target, self._worker_name)
         return prepared
 
-    def forget(self, target: Target) -> None:
-        """A target that was removed or replaced."""
-        self._prepared.pop((target.tenant, target.name, target.version), None)
+    def keep_only(self, targets: Sequence[Target]) -> None:
+        """Forgets what was prepared for targets that are not in the routing table any more."""
+        kept = {(target.tenant, target.name, target.version) for target in targets}
+        for key in [key for key in self._prepared if key not in kept]:
+            del self._prepared[key]
 
     async def _load_then_start(self, attempt: Attempt) -> None:
         try:
@@ -262,14 +269,14 @@ class Invoker:
         self._entropy_at = at + limits.ENTROPY_BYTES
         return self._entropy[at : at + limits.ENTROPY_BYTES]
 
-    def host_constants(self, target: Target, loaded: Loaded) -> HostConstants:
+    def host_constants(self, target: Target) -> HostConstants:
         return HostConstants(
             name=target.name,
             version=target.version,
             arn=target.arn,
             memory_mb=target.memory_bytes // limits.MIB,
             environment=[f"{key}={value}".encode() for key, value in target.environment.items()],
-            package=loaded.package,
+            package=self.cache.package(target.package_digest),
         )
 
     def serve_wait(self, attempt: Attempt, wait: Wait) -> None:
@@ -279,7 +286,7 @@ class Invoker:
         if wait.kind == "sleep":
             seconds = wait.argument
             assert isinstance(seconds, int | float)
-            loop.call_later(max(0.0, float(seconds)), lambda: wait.ready or wait.finish(0))
+            loop.call_later(max(0.0, float(seconds)), wait.finish, 0)
         else:
             raise EngineFault(f"nobody serves a wait of kind {wait.kind!r}")
 

@@ -1,0 +1,128 @@
+"""One worker: the data plane's objects, wired. The door's requests become invocations; a link leads to the keeper.
+
+Laws:
+- No database, no secrets at rest, no tenant's file is opened for writing. All that a worker knows it was told by the keeper: the
+  routing table comes over the link, and artifacts are read from disk and trusted by MAC only.
+- Without a keeper it goes on serving what it knows; usage and logs wait, and the control plane answers 503.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+
+from starlette.applications import Starlette
+
+from . import limits
+from .engine.engine import Engine, EngineSettings
+from .errors import ArtifactMissing
+from .front.app import make_app
+from .front.door import Door
+from .hostcalls.table import IMPORTS
+from .invoker import Invoker
+from .link import Link
+from .model import SnapshotInfo, Target
+from .recorder import Recorder
+from .routing import RoutingTable
+from .scheduler import Scheduler
+from .snapshot.cache import SnapshotCache
+from .storage.artifacts import Artifacts
+from .storage.packages import Packages
+from .uplink import Downcalls, Uplink
+
+
+class Worker:
+    """The objects of one worker. Made on its event loop; `attach` gives it the link to its keeper."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        artifacts: Artifacts,
+        packages: Packages,
+        snapshots_max: int = limits.SNAPSHOTS_LOADED_MAX,
+        billing_step_ms: int = 1,
+    ) -> None:
+        # Names log streams and usage: unique among all workers that ever were.
+        self.name = secrets.token_hex(16)
+        self.engine = engine
+        self.routes = RoutingTable()
+        self.scheduler = Scheduler(asyncio.get_running_loop())
+        self.recorder = Recorder(self._send_records, billing_step_ms)
+        self.cache = SnapshotCache(engine, artifacts, self._rebuild, packages.files, snapshots_max)
+        self.invoker = Invoker(engine, self.cache, self.scheduler, self.recorder, worker_name=self.name)
+        self.door = Door(self.routes, self.invoker, billing_step_ms=billing_step_ms)
+        self.app: Starlette = make_app(self.door, self._control)
+        self.downcalls = Downcalls(self._take_routes, self.gauges)
+        self._uplink: Uplink | None = None
+
+    def attach(self, link: Link) -> Uplink:
+        """Uses `link` for all that goes to the keeper."""
+        self._uplink = Uplink(link, self.name)
+        return self._uplink
+
+    async def drain(self) -> None:
+        """Sends what is still to be recorded. The door has stopped accepting before."""
+        await self.recorder.close()
+        self.door.close()
+
+    def gauges(self) -> dict[str, float]:
+        """What this worker is doing right now, for metrics."""
+        return {
+            "isolates_live": self.engine.live,
+            "pool_slots": self.engine.settings.isolates_max,
+            "slices_runnable": self.scheduler.runnable,
+            "isolates_waiting": self.scheduler.waiting,
+            "invocations_in_flight": self.invoker.in_flight,
+            "snapshots_loaded": len(self.cache),
+            "connections_open": len(self.door.connections),
+        }
+
+    # ── towards the keeper ──────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _keeper(self) -> Uplink:
+        assert self._uplink is not None, "attached before it serves"
+        return self._uplink
+
+    async def _send_records(self, sequence: int, batches: list[object]) -> None:
+        await self._keeper.records(sequence, batches)
+
+    async def _control(
+        self, method: str, path: str, query: str, headers: list[tuple[str, str]], body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
+        status, answered, content = await self._keeper.control(method, path, query, headers, body)
+        return status, dict(answered), content
+
+    async def _rebuild(self, digest: str) -> SnapshotInfo:
+        """The snapshot that took the place of a missing or corrupt one."""
+        names = [(t.tenant, t.name, t.version) for t in self.routes.targets() if t.snapshot.digest == digest]
+        await self._keeper.rebuild(digest)
+        for target in self.routes.targets():
+            if (target.tenant, target.name, target.version) in names:
+                return target.snapshot
+        raise ArtifactMissing(f"artifact {digest} is missing, and no function has it any more")
+
+    # ── from the keeper ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _take_routes(
+        self, replace: bool, targets: Sequence[Target], removed: Sequence[tuple[str, str]]
+    ) -> None:
+        before = {target.snapshot.digest for target in self.routes.targets()}
+        if replace:
+            self.routes.replace(list(targets))
+        else:
+            for tenant, name in removed:
+                self.routes.remove(tenant, name)
+            for target in targets:
+                self.routes.upsert(target)
+        after = {target.snapshot.digest for target in self.routes.targets()}
+        for digest in before - after:
+            self.cache.forget(digest)
+        self.invoker.keep_only(self.routes.targets())
+
+
+def make_engine(isolates_max: int, tables_max: int = 4) -> Engine:
+    """A worker's engine. Reserves 4 GiB of address space per isolate; takes milliseconds."""
+    return Engine(EngineSettings(pooling=True, isolates_max=isolates_max, tables_max=tables_max), IMPORTS)
