@@ -14,7 +14,7 @@
 
     [build]
     cflags = ["-O3"]                    # c
-    stack_kb = 256                      # c
+    stack_kb = 64                       # c
     tags = ["fast"]                     # go
 
     [http]                              # present: the function answers HTTP
@@ -75,7 +75,8 @@ _OPTION_LANGUAGE = {"cflags": "c", "stack_kb": "c", "tags": "go"}
 
 # The part of linear memory that C's own stack gets. zig's default is 16 MiB, which no small function's memory would
 # hold; overflowing it is a trap, since nothing lies below it.
-STACK_KB_DEFAULT = 256
+# wasm-ld's own default. The data lies behind the stack: within the slot's resident bytes, no page of a small function faults.
+STACK_KB_DEFAULT = 64
 STACK_KB_MIN = 16
 STACK_KB_MAX = 64 * 1024
 assert STACK_KB_DEFAULT * limits.KIB < limits.MEMORY_MB_MIN * limits.MIB, "the smallest memory holds the default stack"
