@@ -962,7 +962,8 @@ ISOLET_API int isolet_respond(isolet_writer *result, const isolet_response *resp
     uint32_t headers = 0, cookies = 0;
     while (headers < ISOLET_HEADERS_MAX && response->headers[headers].name) headers++;
     while (cookies < ISOLET_COOKIES_MAX && response->cookies[cookies]) cookies++;
-    isolet_put_map(result, 1 + (headers > 0) + (cookies > 0) + (response->body.data != NULL));
+    bool body = response->body.data != NULL;
+    isolet_put_map(result, 1 + (headers > 0) + (cookies > 0) + body + (body && response->binary));
     isolet_put_str(result, "statusCode");
     isolet_put_int(result, response->status ? response->status : 200);
     if (headers) isolet_put_str(result, "headers"), isolet_put_map(result, headers);
@@ -972,10 +973,15 @@ ISOLET_API int isolet_respond(isolet_writer *result, const isolet_response *resp
     }
     if (cookies) isolet_put_str(result, "cookies"), isolet_put_array(result, cookies);
     for (uint32_t i = 0; i < cookies; i++) isolet_put_str(result, response->cookies[i]);
-    if (!response->body.data) return 0;
+    if (!body) return 0;
     isolet_put_str(result, "body");
-    if (response->binary) isolet_put_bin(result, response->body.data, response->body.len);
-    else isolet_put_strn(result, response->body.data, response->body.len);
+    if (response->binary) {
+        isolet_put_bin(result, response->body.data, response->body.len);
+        isolet_put_str(result, "isBase64Encoded"); /* the host makes base64 of binary where the answer is JSON */
+        isolet_put_bool(result, true);
+    } else {
+        isolet_put_strn(result, response->body.data, response->body.len);
+    }
     return 0;
 }
 

@@ -391,7 +391,7 @@ func (d *decoder) intoPointer(v reflect.Value) error {
 
 // byMethod lets a value read itself: ours, then from JSON, then from text.
 func (d *decoder) byMethod(v reflect.Value) (bool, error) {
-	if v.Type().PkgPath() == "" || !v.CanAddr() || v.Addr().NumMethod() == 0 {
+	if !methodsOf(v.Type()).pointerReadsItself || !v.CanAddr() || !v.Addr().CanInterface() {
 		return false, nil
 	}
 	switch m := v.Addr().Interface().(type) {

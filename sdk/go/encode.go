@@ -261,17 +261,14 @@ func (e *encoder) nested(v reflect.Value) error {
 
 // byMethod lets a value write itself: ours, then as JSON, then as text; the order of encoding/json.
 func (e *encoder) byMethod(v reflect.Value) (bool, error) {
-	t := v.Type()
-	if t.PkgPath() == "" && t.Kind() != reflect.Pointer {
-		return false, nil // without a name, without methods
-	}
-	if v.Kind() == reflect.Pointer && v.IsNil() {
+	how := methodsOf(v.Type())
+	switch {
+	case v.Kind() == reflect.Pointer && v.IsNil() || !v.CanInterface():
 		return false, nil
-	}
-	if v.Kind() != reflect.Pointer && v.CanAddr() {
+	case how.writesItself:
+	case how.pointerWritesItself && v.CanAddr():
 		v = v.Addr()
-	}
-	if !v.CanInterface() || v.Type().NumMethod() == 0 {
+	default:
 		return false, nil
 	}
 	switch m := v.Interface().(type) {

@@ -1,6 +1,7 @@
 package isolet
 
 import (
+	"encoding"
 	"reflect"
 	"strings"
 	"sync"
@@ -123,4 +124,35 @@ func (f *field) reach(v reflect.Value) reflect.Value {
 		v = v.Field(i)
 	}
 	return v
+}
+
+// methods is whether values of a type, or pointers to them, write or read themselves: ours, in JSON, or as text.
+type methods struct{ writesItself, pointerWritesItself, pointerReadsItself bool }
+
+var methodsKnown sync.Map // reflect.Type → methods
+
+var (
+	writers = []reflect.Type{reflect.TypeFor[msgpackEncoder](), reflect.TypeFor[jsonMarshaler](),
+		reflect.TypeFor[encoding.TextMarshaler]()}
+	readers = []reflect.Type{reflect.TypeFor[msgpackDecoder](), reflect.TypeFor[jsonUnmarshaler](),
+		reflect.TypeFor[encoding.TextUnmarshaler]()}
+)
+
+func methodsOf(t reflect.Type) methods {
+	if known, ok := methodsKnown.Load(t); ok {
+		return known.(methods)
+	}
+	pointer := reflect.PointerTo(t)
+	found := methods{implementsOne(t, writers), implementsOne(pointer, writers), implementsOne(pointer, readers)}
+	methodsKnown.Store(t, found)
+	return found
+}
+
+func implementsOne(t reflect.Type, interfaces []reflect.Type) bool {
+	for _, i := range interfaces {
+		if t.Implements(i) {
+			return true
+		}
+	}
+	return false
 }

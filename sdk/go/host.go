@@ -90,6 +90,7 @@ func prepareOnce(t reflect.Type, seen map[reflect.Type]bool) {
 		return
 	}
 	seen[t] = true
+	methodsOf(t)
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
 		prepareOnce(t.Elem(), seen)

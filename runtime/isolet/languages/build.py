@@ -22,7 +22,7 @@ _MAGIC = b"\0asm\1\0\0\0"
 def build(directory: Path, manifest: Manifest, progress: Progress = silent) -> Package:
     """The package of the function in `directory`, whose loaded manifest this is.
 
-    Blocks for as long as the compiler takes: a tenth of a second for C, seconds for Go, and once more for the toolchain.
+    Blocks for as long as the compiler takes: a tenth of a second for C, seconds for Go, once more for the toolchain.
 
     Writes nothing into `directory`. Raises CompileFailed, ToolchainMissing, PayloadTooLarge.
     """

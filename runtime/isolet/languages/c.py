@@ -1,9 +1,9 @@
 """C, by `zig cc`: clang and a WASI libc in one program.
 
-zig keeps two caches. The global one holds the libc that it builds on first use (some twenty seconds), from files of its
-own that never change: it is shared. The local one holds objects of the user's files, known by name, size and time: after
-a change that keeps these (a header restored by a checkout, an edit within a tick of the clock) it links the old object.
-So each build gets a local cache of its own, for a tenth of a second.
+zig keeps two caches. The global one holds the libc that it builds on first use (some twenty seconds), from files of
+its own that never change: it is shared. The local one holds objects of the user's files, known by name, size and
+time. After a change that keeps these (a header from a checkout, an edit within a tick of the clock) it links the old
+object, so each build gets a local cache of its own, for a tenth of a second.
 """
 
 from __future__ import annotations

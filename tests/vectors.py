@@ -1,0 +1,35 @@
+"""Reads the files in sdk/vectors; their README says how they are spelled."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+DIRECTORY = Path(__file__).parent.parent / "sdk" / "vectors"
+
+
+def cases(file: str, name: str) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = json.loads((DIRECTORY / file).read_text())[name]
+    return listed
+
+
+def raw(parts: list[list[Any]]) -> bytes:
+    return b"".join(bytes.fromhex(text) * times for text, times in parts)
+
+
+def value(shown: Any) -> Any:
+    if isinstance(shown, list):
+        return [value(item) for item in shown]
+    if not isinstance(shown, dict):
+        return shown
+    match list(shown.items()):
+        case [("$bin", parts)]:
+            return raw(parts)
+        case [("$float", text)]:
+            return float(text)
+        case [("$text", parts)]:
+            return "".join(text * times for text, times in parts)
+        case [("$array", [item, times])]:
+            return [value(item)] * times
+    return {key: value(item) for key, item in shown.items()}
