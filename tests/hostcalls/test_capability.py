@@ -213,10 +213,10 @@ class Film:
         self.seen.append(f"admit {constants.name}")
         return constants.memory_mb if constants.memory_mb > 1 else None
 
-    def open(self, grant: Any, state: HostState) -> Session:
+    def open(self, grant: Any) -> Session:
         self.seen.append(f"open {grant}")
 
-        def session(name: str, arguments: list[Any]) -> bytes | Wait:
+        def session(state: HostState, name: str, arguments: list[Any]) -> bytes | Wait:
             self.seen.append(f"{name} {arguments}")
             if arguments:
                 raise Denied(abi.FAILED)

@@ -137,7 +137,8 @@ def test_a_storm_of_lines_is_cut(engine: Engine) -> None:
 def c_guest(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Template:
     scratch = tmp_path_factory.mktemp("c")
     cache = toolchain.cache_directory() / "zig"
-    command = [toolchain.ensure(toolchain.ZIG, print), "cc", "-target", "wasm32-wasi", "-mexec-model=reactor", "-O2"]
+    command: list[str | Path] = [toolchain.ensure(toolchain.ZIG, print), "cc", "-target", "wasm32-wasi"]
+    command += ["-mexec-model=reactor", "-O2"]
     environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(cache), "ZIG_LOCAL_CACHE_DIR": str(scratch / "cache")}
     subprocess.run([*command, GUESTS / "libc" / "files.c", "-o", scratch / "c.wasm"], env=environment, check=True)
     return engine.link(engine.compile((scratch / "c.wasm").read_bytes()))
@@ -197,7 +198,8 @@ def go_guest(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Templa
         "GOROOT": str(program.resolve().parent.parent),
         "GOCACHE": str(toolchain.cache_directory() / "go"),
     }
-    command = [program, "build", "-buildmode=c-shared", "-buildvcs=false", "-ldflags=-s -w", "-o", target, "."]
+    command: list[str | Path] = [program, "build", "-buildmode=c-shared", "-buildvcs=false", "-ldflags=-s -w"]
+    command += ["-o", target, "."]
     subprocess.run(command, cwd=GUESTS / "gofiles", env=environment, check=True)
     return engine.link(engine.compile(target.read_bytes()))
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
+import msgpack
+
 from hostcalls.double import CREATE, DIRECTORY, READ, TMP, WRITE, Guest, constants
 from isolet.hostcalls.state import HostState
 
@@ -67,3 +72,24 @@ def test_a_module_that_is_not_frozen_initialises_without_restrictions() -> None:
     guest = Guest()
     guest.open("f", WRITE, CREATE)
     assert guest.state.forbidden == []
+
+
+def test_a_state_is_freed_with_its_isolate_not_when_the_garbage_collector_comes() -> None:
+    """A file of 128 MB is not to wait for it."""
+    gc.collect()
+    gc.disable()
+    try:
+        guest = Guest(constants({"a/b": b"1"}))
+        assert guest.path("path_create_directory", "d") == 0
+        guest.open("d/f", WRITE, CREATE)
+        guest.open("none", READ)
+        guest.write_file(1, b"partial")
+        for request in (["sleep", 1], ["random", 1]):
+            guest.call("call", *guest.put(msgpack.packb(request)))
+        root = weakref.ref(guest.state.descriptors.tmp)
+        inner = weakref.ref(guest.state.descriptors.tmp.find(b"d"))
+        del guest
+        assert root() is None
+        assert inner() is None
+    finally:
+        gc.enable()

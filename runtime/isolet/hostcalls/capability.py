@@ -31,8 +31,9 @@ class Denied(Exception):
         self.status = status
 
 
-# One request of an invocation: its name and its arguments, still of any type and value.
-Session = Callable[[str, list[Any]], "bytes | Wait"]
+# One request of an invocation: its name and its arguments, still of any type and value. The state is passed, not kept:
+# it holds the session, and a cycle would keep both until the garbage collector came.
+Session = Callable[[HostState, str, list[Any]], "bytes | Wait"]
 
 
 class Capability(Protocol):
@@ -44,7 +45,7 @@ class Capability(Protocol):
         """The grant of this function version, or None if it may not."""
         ...
 
-    def open(self, grant: Any, state: HostState) -> Session: ...
+    def open(self, grant: Any) -> Session: ...
 
 
 def calls(capabilities: Iterable[Capability]) -> tuple[HostFunction, ...]:
@@ -65,7 +66,7 @@ def calls(capabilities: Iterable[Capability]) -> tuple[HostFunction, ...]:
             if state.initialising:
                 state.forbid(f"initialisation called the capability `{name}`; call it from the handler")
                 raise Denied(abi.REFUSED)
-            answer = _session(capability, state)(name, arguments)
+            answer = _session(capability, state)(state, name, arguments)
         except Denied as denied:
             return denied.status
         if isinstance(answer, Wait):
@@ -100,7 +101,7 @@ def _session(capability: Capability, state: HostState) -> Session:
             grants[capability] = capability.admit(state.constants)
         if grants[capability] is None:
             raise Denied(abi.NOT_GRANTED)
-        session = state.sessions[capability] = capability.open(grants[capability], state)
+        session = state.sessions[capability] = capability.open(grants[capability])
     return session
 
 

@@ -140,18 +140,26 @@ class PackageFile(Node):
 
 
 class Directory(Node):
-    """Entries in the order of insertion: name → (serial, node). A root is its own parent."""
+    """Entries in the order of insertion: name → (serial, node). A root is its own parent.
 
-    __slots__ = ("entries", "parent", "serials")
+    The way up is weak: with a cycle in it, the files of an isolate would outlive it until the garbage collector came.
+    """
+
+    __slots__ = ("__weakref__", "_parent", "entries", "serials")
 
     # What `filestat` says; a directory's own bytes are not counted.
     size = 0
 
-    def __init__(self, volume: Volume, now_ns: int, parent: Directory | None = None) -> None:
+    def __init__(self, volume: Volume, now_ns: int) -> None:
         super().__init__(volume, now_ns)
-        self.parent: Directory = parent or self
+        self._parent: weakref.ref[Directory] | None = None
         self.entries: dict[bytes, tuple[int, AnyNode]] = {}
         self.serials = 0
+
+    @property
+    def parent(self) -> Directory:
+        above = self._parent() if self._parent is not None else None
+        return self if above is None else above
 
     def find(self, name: bytes) -> AnyNode | None:
         entry = self.entries.get(name)
@@ -161,7 +169,7 @@ class Directory(Node):
         self.serials += 1
         self.entries[name] = (self.serials, node)
         if isinstance(node, Directory):
-            node.parent = self
+            node._parent = weakref.ref(self)
 
     def remove(self, name: bytes) -> None:
         del self.entries[name]

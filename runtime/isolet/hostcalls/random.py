@@ -22,11 +22,11 @@ class Random:
     def admit(self, constants: HostConstants) -> Any:
         return ()
 
-    def open(self, grant: Any, state: HostState) -> Session:
+    def open(self, grant: Any) -> Session:
         return _random
 
 
-def _random(_name: str, arguments: list[Any]) -> bytes:
+def _random(_state: HostState, _name: str, arguments: list[Any]) -> bytes:
     length = one_number(arguments, int)
     if length < 0:
         raise Denied(abi.MALFORMED)

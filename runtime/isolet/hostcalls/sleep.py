@@ -22,20 +22,21 @@ class Sleep:
     def admit(self, constants: HostConstants) -> Any:
         return ()
 
-    def open(self, grant: Any, state: HostState) -> Session:
-        def sleep(_name: str, arguments: list[Any]) -> Wait:
-            milliseconds = one_number(arguments, int, float)
-            if not milliseconds >= 0:  # a NaN compares false
-                raise Denied(abi.MALFORMED)
-            if milliseconds > limits.SLEEP_S_MAX * 1000:
-                raise Denied(abi.REFUSED)
+    def open(self, grant: Any) -> Session:
+        return _sleep
 
-            def woken(status: int) -> int:
-                if status != 0:
-                    return abi.FAILED
-                state.reply = _NIL
-                return len(_NIL)
 
-            return Wait("sleep", milliseconds / 1000, woken)
+def _sleep(state: HostState, _name: str, arguments: list[Any]) -> Wait:
+    milliseconds = one_number(arguments, int, float)
+    if not milliseconds >= 0:  # a NaN compares false
+        raise Denied(abi.MALFORMED)
+    if milliseconds > limits.SLEEP_S_MAX * 1000:
+        raise Denied(abi.REFUSED)
 
-        return sleep
+    def woken(status: int) -> int:
+        if status != 0:
+            return abi.FAILED
+        state.reply = _NIL
+        return len(_NIL)
+
+    return Wait("sleep", milliseconds / 1000, woken)
