@@ -49,8 +49,8 @@ PHASES: Final = ("starting", "validating", "compiling", "initialising", "freezin
 _STDERR_BYTES_MAX: Final = 8 * limits.KIB
 _ANSWER_BYTES_MAX: Final = 1 * limits.MIB
 _REQUEST_BYTES_MAX: Final = 1 * limits.MIB
-# Address space is reserved, not used: a linear memory of 4 GiB and its guards for each of two engines, and as much again as
-# the memory limit for libraries, stacks of threads and arenas of malloc.
+# Address space is reserved, not used: a linear memory of 4 GiB and its guards for each of two engines; and as much
+# again as the memory limit is for libraries, stacks of threads and arenas of malloc.
 _RESERVED_BYTES: Final = 2 * 5 * limits.GIB
 _DESCRIPTORS_MAX: Final = 64
 # Builds give way to invocations.
@@ -108,7 +108,7 @@ async def build(
             status = await process.wait()
     except TimeoutError:
         raise ModuleInvalid(
-            f"building {request.name} took more than {wall_s:g} s; make the module smaller or its initialisation shorter"
+            f"building {request.name} took more than {wall_s:g} s; make the module smaller, or initialise less"
         ) from None
     finally:
         await _end(process)
@@ -282,9 +282,7 @@ def _warmup(request: BuildRequest, package: Mapping[str, bytes]) -> bytes | None
     try:
         event = json.loads(package[request.warmup])
     except KeyError:
-        raise InvalidParameter(
-            f"`warmup` names {request.warmup}, which is not in the package; add it or fix the name"
-        ) from None
+        raise InvalidParameter(f"`warmup` names {request.warmup}, which is not in the package; add it there") from None
     except (ValueError, RecursionError) as error:
         raise InvalidParameter(f"the warm-up event {request.warmup} is not JSON: {error}") from None
     constants = abi.pack_constants(
