@@ -16,7 +16,7 @@ from .. import limits
 from . import errno
 from .content import Content
 from .errno import Refused
-from .files import AnyNode, Directory, File, make_tmp, release, retain
+from .nodes import AnyNode, Directory, File, make_tmp, release, retain
 
 RIGHT_READ = 1 << 1
 RIGHT_WRITE = 1 << 6

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from .. import limits, model
 from ..errors import printable
 from .descriptors import Descriptors
-from .files import Directory, Package, make_task, paths
+from .files import make_task
 from .log import Entry, LogBuffer
+from .nodes import Directory, Package, paths
 
 if TYPE_CHECKING:
     from .capability import Capability, Session

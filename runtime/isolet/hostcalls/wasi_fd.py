@@ -18,8 +18,9 @@ from ..engine.host import GuestView, HostFunction
 from . import errno
 from .descriptors import APPEND, FDFLAGS, Descriptor, Descriptors
 from .errno import Refused
-from .files import AnyNode, Directory, set_times
+from .files import set_times
 from .log import LogBuffer
+from .nodes import AnyNode, Directory
 
 _FDSTAT = struct.Struct("<BxH4xQQ")  # type, flags, rights, inherited rights
 _FILESTAT = struct.Struct("<QQB7xQQQQQ")  # device, inode, type, links, size, atime, mtime, ctime

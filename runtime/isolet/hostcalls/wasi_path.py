@@ -11,7 +11,7 @@ from ..engine.host import GuestView, HostFunction
 from . import errno, files
 from .descriptors import ALL_RIGHTS, DIRECTORY_RIGHTS, FDFLAGS, FILE_RIGHTS, RIGHT_WRITE, Descriptor, Descriptors
 from .errno import Refused
-from .files import Directory
+from .nodes import Directory
 from .wasi_fd import chosen_times, filestat
 
 _CREATE, _DIRECTORY, _EXCLUSIVE, _TRUNCATE = 1, 2, 4, 8

@@ -16,7 +16,7 @@ from .. import limits
 from ..engine.host import GuestView, HostFunction, Wait
 from . import errno
 from .errno import Refused
-from .files import Directory
+from .nodes import Directory
 from .state import HostState
 
 REALTIME, MONOTONIC, PROCESS_CPU, THREAD_CPU = range(4)
