@@ -1001,11 +1001,12 @@ ISOLET_API int isolet_respond_text(isolet_writer *result, int status, const char
 
 /* ── the exports ────────────────────────────────────────────────────────────────────────────────────────────────── */
 
-/* Generators of the C library whose state a snapshot froze. Weak: one that is not linked is NULL here. The 48-bit family
- * keeps its state in an array of musl's, so that a program which only draws from it is found as well. */
+/* Generators of the C library whose state a snapshot froze. Weak: one that is not linked is NULL here. Where srand48 is a
+ * file of its own (musl, before zig wrote its own), a program that only draws is found by the array that it draws from. */
 #ifndef ISOLET_NATIVE
 extern void srand(unsigned) __attribute__((weak));
 extern void srandom(unsigned) __attribute__((weak));
+extern void srand48(long) __attribute__((weak));
 extern unsigned short __seed48[7] __attribute__((weak));
 #endif
 
@@ -1016,12 +1017,13 @@ ISOLET_API void isolet__reseed(isolet_context *context) {
     if (entropy.data && entropy.len == sizeof seeds) memcpy(seeds, entropy.data, sizeof seeds);
     srand(seeds[0]);
 #else
-    if (!srand && !srandom && !__seed48) return;
+    if (!srand && !srandom && !srand48 && !__seed48) return;
     uint32_t seeds[4] = {0, 0, 0, 0};
     isolet_str entropy = isolet_entropy(context);
     if (entropy.data && entropy.len == sizeof seeds) memcpy(seeds, entropy.data, sizeof seeds);
     if (srand) srand(seeds[0]);
     if (srandom) srandom(seeds[1]);
+    if (srand48) srand48((long)seeds[2]);
     if (__seed48) memcpy(__seed48, &seeds[2], 6);
 #endif
 }
