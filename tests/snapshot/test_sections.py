@@ -163,7 +163,10 @@ MALFORMED = {
     "element of no function": (module(section(9, b"\1\1\0\1\0")), "function 0, but there are 0"),
     "data form 3": (module(section(11, b"\1\3")), "data segment of form 0x03"),
     "data beyond its section": (module(section(11, b"\1\1\x05ab")), "5 bytes announced, 2 left"),
-    "another number of data": (module(section(12, b"\2"), section(11, b"\1\1\0")), "announces 2 data segments but has 1"),
+    "another number of data": (
+        module(section(12, b"\2"), section(11, b"\1\1\0")),
+        "announces 2 data segments but has 1",
+    ),
     "body beyond its section": (module(section(10, b"\1\x05\0")), "5 bytes announced, 1 left"),
 }
 
