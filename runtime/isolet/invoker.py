@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import urandom
 from time import perf_counter_ns
 from typing import Any, Protocol
@@ -44,21 +44,38 @@ class Recorder(Protocol):
     def record(self, invocation: Invocation, outcome: Outcome, ended_s: float) -> None: ...
 
 
+class Tenant:
+    """What admission counts of one tenant."""
+
+    __slots__ = ("running",)
+
+    def __init__(self) -> None:
+        self.running = 0
+
+
 class Prepared:
-    """What invocations of one target have in common, made at its first one in this worker."""
+    """What invocations of one target have in common, made at its first one in this worker. Keeps its target alive."""
 
-    __slots__ = ("constants", "envelope", "in_flight", "log_stream", "target")
+    __slots__ = ("constants", "envelope", "log_stream", "target", "tenant", "timeout_ns")
 
-    def __init__(self, target: Target, worker_name: str) -> None:
+    def __init__(self, target: Target, tenant: Tenant, package: Mapping[str, bytes], worker_name: str) -> None:
         day = time.strftime("%Y/%m/%d", time.gmtime())
         self.target = target
+        self.tenant = tenant
+        self.timeout_ns = int(target.timeout_s * 1e9)
         self.log_stream = f"{day}/[{target.version}]{worker_name}"
         memory_mb = target.memory_bytes // limits.MIB
         self.envelope = abi.pack_constants(
             name=target.name, version=target.version, arn=target.arn, memory_mb=memory_mb, log_stream=self.log_stream
         )
-        self.constants: HostConstants | None = None
-        self.in_flight = 0
+        self.constants = HostConstants(
+            name=target.name,
+            version=target.version,
+            arn=target.arn,
+            memory_mb=memory_mb,
+            environment=[f"{key}={value}".encode() for key, value in target.environment.items()],
+            package=package,
+        )
 
 
 class Attempt(Run):
@@ -68,7 +85,7 @@ class Attempt(Run):
 
     def __init__(self, invoker: Invoker, prepared: Prepared, invocation: Invocation, done: Done) -> None:
         target = invocation.target
-        super().__init__(target.tenant, target.name, invocation.started_ns + int(target.timeout_s * 1e9))
+        super().__init__(target.tenant, target.name, invocation.started_ns + prepared.timeout_ns)
         self.invocation = invocation
         self._invoker = invoker
         self._prepared = prepared
@@ -86,21 +103,17 @@ class Attempt(Run):
     def start(self, loaded: Loaded) -> None:
         """Gives the attempt its isolate and its first slice."""
         invoker, prepared, invocation = self._invoker, self._prepared, self.invocation
-        target, info = invocation.target, loaded.info
-        constants = prepared.constants
-        if constants is None:
-            constants = prepared.constants = invoker.host_constants(target)
-        deadline_ms = int((time.time() + (self.deadline_ns - perf_counter_ns()) / 1e9) * 1000)
+        target, info = prepared.target, loaded.info
         payload = abi.pack_envelope(
             invocation.event,
             prepared.envelope,
             invocation.request_id,
-            deadline_ms,
+            int((time.time() + (self.deadline_ns - perf_counter_ns()) / 1e9) * 1000),
             invoker.entropy(),
             invocation.trace_id,
             invocation.client_context,
         )
-        self._state = state = HostState(constants)
+        self._state = state = HostState(prepared.constants)
         self._isolate = isolate = Isolate(invoker.engine, loaded.template, target.memory_bytes, target.fuel, state)
         self.generator = isolate.serve(payload, info.buffer_ptr, info.buffer_len)
         invoker.scheduler.submit(self)
@@ -125,12 +138,14 @@ class Attempt(Run):
         self._finish(value, error)
 
     def _finish(self, value: Any, error: Exception | None) -> None:
-        isolate, state = self._isolate, self._state
-        duration_ns = perf_counter_ns() - self.invocation.started_ns
-        if isolate is None:
-            usage = Usage(duration_ns, 0, 0, 0, 0, 0, 0)
-        else:
-            usage = Usage(
+        """Gives back what admission took, takes note, tells the door."""
+        invocation, isolate, state = self.invocation, self._isolate, self._state
+        duration_ns = perf_counter_ns() - invocation.started_ns
+        logs, dropped = state.finish() if state is not None else ((), 0)
+        usage = (
+            _NO_USAGE._replace(duration_ns=duration_ns)
+            if isolate is None
+            else Usage(
                 duration_ns,
                 self.cpu_ns,
                 isolate.restore_ns,
@@ -139,15 +154,18 @@ class Attempt(Run):
                 isolate.slices + 1,
                 isolate.host_calls,
             )
-        logs: tuple[Any, ...] = ()
-        dropped = 0
-        if state is not None:
-            logs, dropped = state.finish()
+        )
+        outcome = Outcome(value, error, usage, logs, dropped)
         self._isolate = self._state = None
         self.state = RunState.ENDED
-        outcome = Outcome(value, error, usage, logs, dropped)
-        self._invoker.finished(self._prepared, self.invocation, outcome)
+        invoker = self._invoker
+        invoker.in_flight -= 1
+        self._prepared.tenant.running -= 1
+        invoker.recorder.record(invocation, outcome, time.time())
         self._done(outcome)
+
+
+_NO_USAGE = Usage(0, 0, 0, 0, 0, 0, 0)
 
 
 class Invoker:
@@ -162,7 +180,6 @@ class Invoker:
         *,
         worker_name: str = "0" * 32,
         concurrency_tenant_max: int = limits.CONCURRENCY_TENANT_MAX,
-        wall_s: Callable[[], float] = time.time,
     ) -> None:
         self.engine = engine
         self.cache = cache
@@ -171,9 +188,9 @@ class Invoker:
         self.in_flight = 0
         self._worker_name = worker_name
         self._concurrency_max = concurrency_tenant_max
-        self._wall_s = wall_s
-        self._prepared: dict[tuple[str, str, str], Prepared] = {}
-        self._tenants: dict[str, int] = {}
+        # By the identity of its target, which a Prepared keeps alive: targets are compared by many fields otherwise.
+        self._prepared: dict[int, Prepared] = {}
+        self._tenants: dict[str, Tenant] = {}
         self._loading: set[asyncio.Task[None]] = set()
         self._entropy = b""
         self._entropy_at = 0
@@ -186,16 +203,15 @@ class Invoker:
                 f"{len(invocation.event):,} byte payload is too large for the RequestResponse invocation type "
                 f"(limit {limits.PAYLOAD_BYTES_MAX:,} bytes)"
             )
-        running = self._tenants.get(target.tenant, 0)
-        if running >= self._concurrency_max:
+        prepared = self._prepared.get(id(target)) or self._prepare(target)
+        tenant = prepared.tenant
+        if tenant.running >= self._concurrency_max:
             raise Throttled(
-                f"Rate Exceeded: {running:,} invocations of {target.tenant} are running, which is its limit",
+                f"Rate Exceeded: {tenant.running:,} invocations of {target.tenant} are running, which is its limit",
                 "ConcurrentInvocationLimitExceeded",
             )
-        prepared = self._prepare(target)
         attempt = Attempt(self, prepared, invocation, done)
-        self._tenants[target.tenant] = running + 1
-        prepared.in_flight += 1
+        tenant.running += 1
         self.in_flight += 1
         loaded = self.cache.peek(target.snapshot.digest)
         if loaded is not None:
@@ -222,15 +238,16 @@ class Invoker:
             raise
 
     def _prepare(self, target: Target) -> Prepared:
-        key = (target.tenant, target.name, target.version)
-        prepared = self._prepared.get(key)
-        if prepared is None or prepared.target is not target:
-            prepared = self._prepared[key] = Prepared(target, self._worker_name)
+        tenant = self._tenants.get(target.tenant)
+        if tenant is None:
+            tenant = self._tenants[target.tenant] = Tenant()
+        prepared = Prepared(target, tenant, self.cache.package(target.package_digest), self._worker_name)
+        self._prepared[id(target)] = prepared
         return prepared
 
     def keep_only(self, targets: Sequence[Target]) -> None:
         """Forgets what was prepared for targets that are not in the routing table any more."""
-        kept = {(target.tenant, target.name, target.version) for target in targets}
+        kept = {id(target) for target in targets}
         for key in [key for key in self._prepared if key not in kept]:
             del self._prepared[key]
 
@@ -246,18 +263,6 @@ class Invoker:
         else:
             attempt.start(loaded)
 
-    def finished(self, prepared: Prepared, invocation: Invocation, outcome: Outcome) -> None:
-        """Gives back what admission took, and takes note."""
-        target = prepared.target
-        self.in_flight -= 1
-        prepared.in_flight -= 1
-        left = self._tenants[target.tenant] - 1
-        if left:
-            self._tenants[target.tenant] = left
-        else:
-            del self._tenants[target.tenant]
-        self.recorder.record(invocation, outcome, self._wall_s())
-
     # ── for attempts ────────────────────────────────────────────────────────────────────────────────────────────
 
     def entropy(self) -> bytes:
@@ -268,16 +273,6 @@ class Invoker:
             at = 0
         self._entropy_at = at + limits.ENTROPY_BYTES
         return self._entropy[at : at + limits.ENTROPY_BYTES]
-
-    def host_constants(self, target: Target) -> HostConstants:
-        return HostConstants(
-            name=target.name,
-            version=target.version,
-            arn=target.arn,
-            memory_mb=target.memory_bytes // limits.MIB,
-            environment=[f"{key}={value}".encode() for key, value in target.environment.items()],
-            package=self.cache.package(target.package_digest),
-        )
 
     def serve_wait(self, attempt: Attempt, wait: Wait) -> None:
         """Starts what a guest waits for."""

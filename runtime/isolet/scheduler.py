@@ -167,7 +167,7 @@ class Scheduler:
         elif run.state is WAITING:
             self.waiting -= 1
         assert run.state is not RUNNING, "a guest's own slice does not end it from outside"
-        self._end(run, None, error)
+        self._end(run, error)
 
     def _wake(self, run: Run) -> None:
         if run.state is WAITING:
@@ -229,8 +229,6 @@ class Scheduler:
         """Runs `run`, which is RUNNING, until it yields or ends, and puts it where it then belongs."""
         generator = run.generator
         assert generator is not None, "a run has its guest before it is submitted"
-        result: bytes | None = None
-        error: Exception | None = None
         began_ns = thread_time_ns()
         try:
             if run.slices and perf_counter_ns() >= run.deadline_ns:
@@ -238,9 +236,17 @@ class Scheduler:
             run.slices += 1
             step = next(generator)
         except StopIteration as stop:
-            result = stop.value
+            # The ordinary end, and often of the first slice: the generator has freed its isolate, no timer was set.
+            run.cpu_ns += thread_time_ns() - began_ns
+            run.state = ENDED
+            run.generator = None
+            if run.timer is not None:
+                run.timer.cancel()
+                run.timer = None
+            run.ended(stop.value, None)
+            return
         except IsoletError as failure:
-            error = failure
+            error: Exception = failure
         except Exception as failure:
             error = EngineFault(f"the isolate failed: {type(failure).__name__}: {failure}")
         else:
@@ -248,7 +254,7 @@ class Scheduler:
             self._suspend(run, step)
             return
         run.cpu_ns += thread_time_ns() - began_ns
-        self._end(run, result, error)
+        self._end(run, error)
 
     def _suspend(self, run: Run, step: Wait | None) -> None:
         if run.timer is None:
@@ -272,7 +278,8 @@ class Scheduler:
         if run.state is RUNNABLE or run.state is WAITING:
             self.drop(run, run.timed_out())
 
-    def _end(self, run: Run, result: bytes | None, error: Exception | None) -> None:
+    def _end(self, run: Run, error: Exception) -> None:
+        """Every other end: the guest is dropped, wherever it is."""
         run.state = ENDED
         if run.timer is not None:
             run.timer.cancel()
@@ -283,9 +290,8 @@ class Scheduler:
         generator, run.generator = run.generator, None
         if generator is not None:
             generator.close()
-        if error is not None:
-            error.__traceback__ = None  # its frames would keep the isolate
-        run.ended(result, error)
+        error.__traceback__ = None  # its frames would keep the isolate
+        run.ended(None, error)
 
     # ── looking ─────────────────────────────────────────────────────────────────────────────────────────────────
 
