@@ -282,7 +282,7 @@ def _warmup(request: BuildRequest, package: Mapping[str, bytes]) -> bytes | None
     try:
         event = json.loads(package[request.warmup])
     except KeyError:
-        raise InvalidParameter(f"`warmup` names {request.warmup}, which is not in the package; add it there") from None
+        raise InvalidParameter(f"`warmup` names {request.warmup}, which is not in the package; add it") from None
     except (ValueError, RecursionError) as error:
         raise InvalidParameter(f"the warm-up event {request.warmup} is not JSON: {error}") from None
     constants = abi.pack_constants(

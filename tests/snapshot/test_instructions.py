@@ -137,7 +137,7 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize("code, reason", MALFORMED.values(), ids=MALFORMED)
+@pytest.mark.parametrize(("code", "reason"), MALFORMED.values(), ids=MALFORMED)
 def test_malformed_code_is_refused_with_function_and_reason(code: bytes, reason: str) -> None:
     with pytest.raises(ModuleInvalid) as refused:
         survey(parse(with_body(code)))

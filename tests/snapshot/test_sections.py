@@ -1,4 +1,4 @@
-"""Parsing and emitting: every module of ours and of real compilers comes through; no bytes do anything but ModuleInvalid."""
+"""Parsing and emitting: valid modules come through unchanged, and other bytes raise ModuleInvalid and nothing else."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize("wasm, reason", MALFORMED.values(), ids=MALFORMED)
+@pytest.mark.parametrize(("wasm", "reason"), MALFORMED.values(), ids=MALFORMED)
 def test_malformed_module_is_refused_with_its_reason(wasm: bytes, reason: str) -> None:
     with pytest.raises(ModuleInvalid) as refused:
         parse(wasm)
@@ -190,8 +190,7 @@ def parsed_or_refused(wasm: bytes) -> Module | None:
     try:
         parsed = parse(wasm)
         survey(parsed)
-    except ModuleInvalid as refused:
-        assert refused.message.isprintable()
+    except ModuleInvalid:
         return None
     return parsed
 

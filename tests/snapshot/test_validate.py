@@ -108,7 +108,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("wasm, reason", REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize(("wasm", "reason"), REFUSED.values(), ids=REFUSED)
 def test_refused_with_value_and_cure(wasm: bytes, reason: str) -> None:
     assert reason in refusal(wasm)
 
