@@ -227,6 +227,12 @@ def test_no_slot_left_is_overloaded(engine: Engine) -> None:
         one.close()
 
 
+def test_start_section_may_call_the_host(engine: Engine) -> None:
+    guest = isolate(engine, "start_logs")
+    assert drive(guest.serve(b"", 1024, 4096)) == b"hi"
+    assert guest.state == [(2, b"hi")]
+
+
 def test_isolates_share_nothing(engine: Engine) -> None:
     """A guest that counts in memory, in a global and in its table answers one every time."""
     shared = template(engine, "counts")

@@ -56,6 +56,8 @@ future_delete = _prototype("wasmtime_call_future_delete", None, _P)
 # ── reaching into an instance ───────────────────────────────────────────────────────────────────────────────────
 # (context, instance*, name, name_len, extern*) → found
 export_get = _prototype("wasmtime_instance_export_get", c_bool, _P, _P, ctypes.c_char_p, c_size_t, _P)
+# (caller, name, name_len, extern*) → found: the same from inside a host function
+caller_export_get = _prototype("wasmtime_caller_export_get", c_bool, _P, ctypes.c_char_p, c_size_t, _P)
 memory_data = _prototype("wasmtime_memory_data", _P, _P, _P)  # (context, memory*) → address
 memory_data_size = _prototype("wasmtime_memory_data_size", c_size_t, _P, _P)
 global_get = _prototype("wasmtime_global_get", None, _P, _P, _P)  # (context, global*, val*)

@@ -167,9 +167,11 @@ class Engine:
         result = _RESULT.get(function.results)
         string_at = ctypes.string_at
 
-        def callback(_env: int, _caller: int, raw: int, _count: int) -> int:
+        def callback(_env: int, caller: int, raw: int, _count: int) -> int:
             isolate = running[0]
             try:
+                if not isolate.born:
+                    isolate.find_memory(caller)
                 isolate.host_calls += 1
                 answer = run(isolate, *decode(string_at(raw, raw_bytes)))
                 if result is not None:
@@ -189,13 +191,15 @@ class Engine:
         continuation_at = ctypes.cast(continuation, ctypes.c_void_p).value or 0
 
         def callback(
-            _env: int, _caller: int, args: int, _nargs: int, results: int, _nresults: int, trap: int, then: int
+            _env: int, caller: int, args: int, _nargs: int, results: int, _nresults: int, trap: int, then: int
         ) -> None:
             isolate = running[0]
             words = (ctypes.c_uint64 * 3).from_address(then)
             words[0], words[1], words[2] = continuation_at, 0, 0
             isolate.wait = None
             try:
+                if not isolate.born:
+                    isolate.find_memory(caller)
                 isolate.host_calls += 1
                 answer = run(isolate, *decode(ctypes.string_at(args, val_bytes)))
                 if isinstance(answer, Wait):

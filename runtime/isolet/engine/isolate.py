@@ -26,6 +26,7 @@ from . import binding, traps
 from .binding import (
     Frame,
     call_async,
+    caller_export_get,
     export_get,
     future_delete,
     future_poll,
@@ -64,6 +65,7 @@ class Isolate:
         "_hurried",
         "_store",
         "_template",
+        "born",
         "failure",
         "fuel",
         "fuel_used",
@@ -83,6 +85,8 @@ class Isolate:
         self.memory_bytes_max = memory_bytes_max
         self.fuel = fuel
         self.state = state
+        # True once instantiation is over; until then a start section may be running.
+        self.born = False
         self.failure: BaseException | None = None
         self.wait: Wait | None = None
         self.wait_result_at = 0
@@ -161,6 +165,7 @@ class Isolate:
         if not export_get(context, frame.instance_at, b"memory", 6, frame.memory_extern_at):
             raise AbiViolation("the module does not export `memory`")
         self._base = memory_data(context, frame.memory_at)
+        self.born = True
         self.restore_ns = perf_counter_ns() - began_ns
 
     def _begin_handle(self, ptr: int, length: int) -> int:
@@ -327,6 +332,13 @@ class Isolate:
         if engine.running[0] is self:
             engine.running[0] = None
         self.wait = None
+
+    def find_memory(self, caller: int) -> None:
+        """For host functions called by a start section: the instance is not ours to ask yet, but the caller is."""
+        frame = self._frame
+        assert frame is not None, "begun"
+        if caller_export_get(caller, b"memory", 6, frame.memory_extern_at):
+            self._base = memory_data(self._context, frame.memory_at)
 
     # ── what host functions may do (host.GuestView) ─────────────────────────────────────────────────────────────
 
