@@ -288,7 +288,7 @@ def _warmup(request: BuildRequest, package: Mapping[str, bytes]) -> bytes | None
     constants = abi.pack_constants(
         name=request.name, version=request.version, arn=request.arn, memory_mb=request.memory_mb, log_stream="build"
     )
-    # A deadline in the past would be a lie, and one in the future is frozen by a guest that keeps it: it is the largest.
+    # The deadline may be kept by the guest and frozen: it is the largest that every language can hold.
     return abi.pack_envelope(abi.pack(event), constants, str(uuid.uuid4()), 2**53 - 1, os.urandom(limits.ENTROPY_BYTES))
 
 

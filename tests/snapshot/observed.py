@@ -153,8 +153,8 @@ def both_ways(
         actual = restored.observe()
     finally:
         restored.close()
-    # A segment that was dropped before the snapshot is an empty one now, and may be dropped again; so may an active one,
-    # which counts as dropped from the beginning and is therefore not observed.
+    # A segment that was dropped before the snapshot is an empty one now, and may be dropped again; so may an active
+    # one, which counts as dropped from the beginning and is therefore not observed.
     original = parse(wasm)
     actual.data_dropped = _passive(original.data, actual.data_dropped | made.captured.data_dropped)
     actual.elements_dropped = _passive(original.elements, actual.elements_dropped | made.captured.elements_dropped)

@@ -2,8 +2,8 @@
 
 A program is WAT text. Statements are drawn for the start function, `_initialize`, `isolet_init` and `isolet_handle`
 alike: stores, growth and bulk operations on memory; globals of every type, with NaNs of any payload; tables written,
-filled, copied, grown and initialised from segments; segments dropped, used again, dropped twice. Some statements trap: in
-initialisation, that refuses the module; in the handler, the trap is what both sides must show.
+filled, copied, grown and initialised from segments; segments dropped, used again, dropped twice. Some statements trap:
+in initialisation, that refuses the module; in the handler, the trap is what both sides must show.
 """
 
 from __future__ import annotations

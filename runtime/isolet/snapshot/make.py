@@ -2,8 +2,8 @@
 
 Laws:
 - Bytes in, bytes out: what is run is decided here, where it is stored elsewhere (storage/artifacts.py).
-- The instrumented module is compiled without optimising, since it runs once; the frozen one as workers run it, by an
-  engine with a pool, so that a module that no pool can hold is refused at deployment and not at its first event.
+- The instrumented module is compiled without optimising, since it runs once; the frozen one as workers run it. Both by
+  engines with a pool, so that a module that no pool can hold is refused at deployment and not at its first event.
 - A module that cannot be frozen is compiled as it came, and the warnings say why and what it costs.
 """
 
@@ -44,8 +44,8 @@ class Maker:
 
     def __init__(self, imports: Sequence[HostFunction]) -> None:
         self._imports = tuple(imports)
-        self._quick = Engine(EngineSettings(pooling=False, optimise=False), imports)
-        self._final = Engine(EngineSettings(pooling=True, isolates_max=1), imports)
+        self._quick = Engine(EngineSettings(isolates_max=1, optimise=False), imports)
+        self._final = Engine(EngineSettings(isolates_max=1), imports)
 
     @property
     def fingerprint(self) -> bytes:
@@ -53,7 +53,7 @@ class Maker:
         return self._final.fingerprint
 
     def make(self, wasm: bytes, guest: Guest, progress: Progress = lambda phase: None) -> Made:
-        """The snapshot of `wasm`; `progress` is told each of PHASES as it begins. Raises ModuleInvalid, EngineFault."""
+        """The snapshot of `wasm`; `progress` is told each of PHASES as it begins. ModuleInvalid: what is wrong with it."""
         phases = _Phases(progress)
         phases.begin("validating")
         module = validate(wasm, self._imports, guest.memory_bytes_max)
@@ -61,7 +61,7 @@ class Maker:
         windows = instrument(module, surveyed)
 
         phases.begin("compiling")
-        template = self._quick.link(self._quick.compile(windows.wasm))
+        template = self._quick.link(_compile(self._quick, windows.wasm))
         phases.begin("initialising")
         initialised = capture(self._quick, template, module, windows, guest)
 
@@ -69,7 +69,10 @@ class Maker:
         captured = initialised.captured
         frozen = stripped(module) if captured is None else rewrite(module, surveyed, captured)
         phases.begin("optimising")
-        compiled = self._compile(frozen, baked=captured is not None)
+        try:
+            compiled = self._final.compile(frozen)
+        except ModuleInvalid as error:  # the original was compiled: what was made of it is wrong
+            raise EngineFault(f"the frozen module is refused: {error.message}") from None
         self._final.link(compiled)
         artifact = compiled.serialize()
         timings = phases.end()
@@ -87,13 +90,16 @@ class Maker:
         )
         return Made(artifact, info, initialised.logs, timings)
 
-    def _compile(self, wasm: bytes, baked: bool) -> Module:
-        try:
-            return self._final.compile(wasm)
-        except ModuleInvalid as error:
-            if baked:  # the original passed: what we made of it is wrong
-                raise EngineFault(f"the frozen module is refused: {error.message}") from None
-            raise
+
+def _compile(engine: Engine, wasm: bytes) -> Module:
+    try:
+        return engine.compile(wasm)
+    except ModuleInvalid as error:
+        if "pooling allocator" in error.message:
+            raise ModuleInvalid(
+                f"the module does not fit in an isolate; have fewer functions and globals: {error.message}"
+            ) from None
+        raise
 
 
 def _unfrozen(initialised: Initialised, seconds: float) -> tuple[str, ...]:

@@ -1,0 +1,282 @@
+"""The builder: a process per build that dies of what a tenant uploads, and nobody else with it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isolet import builder, limits
+from isolet.builder import MODULE_FILE, PHASES, BuildRequest, build
+from isolet.engine.engine import Engine, EngineSettings, wat
+from isolet.engine.isolate import Isolate, drive
+from isolet.errors import BuilderLost, InvalidParameter, ModuleInvalid
+from isolet.hostcalls.state import HostConstants, HostState
+from isolet.hostcalls.table import IMPORTS
+from isolet.snapshot import sections
+from isolet.storage.artifacts import Artifacts, read_key
+
+pytestmark = pytest.mark.anyio
+
+GUESTS = Path(__file__).parent / "guests"
+
+
+class House:
+    """A data directory and the packages of one test."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def request(self, wasm: bytes | None, files: dict[str, bytes] | None = None, **settings: Any) -> BuildRequest:
+        path = self.directory / "package.zip"
+        with zipfile.ZipFile(path, "w") as package:
+            for name, content in (files or {}).items():
+                package.writestr(name, content)
+            if wasm is not None:
+                package.writestr(MODULE_FILE, wasm)
+        return BuildRequest(
+            package_path=str(path),
+            name="hello",
+            arn="arn:aws:lambda:local:000000000000:function:hello",
+            artifacts_path=str(self.directory / "artifacts"),
+            key_path=str(self.directory / "mac.key"),
+            **{"memory_mb": 16, **settings},
+        )
+
+    @property
+    def stored(self) -> list[str]:
+        folder = self.directory / "artifacts"
+        return sorted(path.suffix for path in folder.iterdir()) if folder.exists() else []
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+def named(name: str) -> bytes:
+    return wat((GUESTS / f"{name}.wat").read_text())
+
+
+def guest(body: str, pages: int = 2) -> bytes:
+    return wat(f"""(module (memory (export "memory") {pages}) {body}
+      (func (export "isolet_buffer") (param i32) (result i32) (i32.const 65536))
+      (func (export "isolet_handle") (param i32 i32) (result i64) (i64.const 0)))""")
+
+
+async def test_build_stores_a_sealed_artifact_that_a_worker_loads(house: House) -> None:
+    phases: list[str] = []
+    info = await build(house.request(named("remembers")), phases.append)
+    assert tuple(phases) == PHASES
+    assert info.baked
+    assert house.stored == [".cwasm", ".seal"]
+    engine = Engine(EngineSettings(isolates_max=2), IMPORTS)
+    artifacts = Artifacts(house.directory / "artifacts", read_key(house.directory / "mac.key"), engine.fingerprint)
+    with artifacts.open(info.digest) as verified:
+        assert verified.info == info
+        template = engine.link(engine.load(verified.path))
+    state = HostState(HostConstants("hello", "1", "arn", 16, (), {}))
+    isolate = Isolate(engine, template, 16 * limits.MIB, 10**9, state)
+    assert drive(isolate.serve(b"\xc0", info.buffer_ptr, info.buffer_len)) == bytes((1, 1, 1))
+
+
+async def test_warmup_event_and_package_files_reach_the_guest(house: House) -> None:
+    info = await build(
+        house.request(named("remembers"), {"events/sample.json": b'{"a": [1, 2.5, null]}'}, warmup="events/sample.json")
+    )
+    assert info.warnings == ()
+    assert info.buffer_ptr == 2 * 65536  # asked for again after the warm-up
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [({}, "which is not in the package"), ({"sample.json": b"{"}, "sample.json is not JSON")],
+)
+async def test_warmup_that_cannot_be_read_is_refused(house: House, files: dict[str, bytes], reason: str) -> None:
+    with pytest.raises(InvalidParameter, match=reason):
+        await build(house.request(named("remembers"), files, warmup="sample.json"))
+
+
+async def test_module_that_is_refused_is_refused_here_with_the_same_words(house: House) -> None:
+    with pytest.raises(ModuleInvalid, match="-mexec-model=reactor"):
+        await build(house.request(wat('(module (memory (export "memory") 1) (func (export "_start")))')))
+    assert house.stored == []
+
+
+async def test_package_without_a_module_is_refused(house: House) -> None:
+    with pytest.raises(ModuleInvalid, match=r"has no function\.wasm at its top"):
+        await build(house.request(None, {"readme.txt": b"hello"}))
+
+
+async def test_package_that_is_no_zip_is_refused(house: House) -> None:
+    request = house.request(None)
+    Path(request.package_path).write_bytes(b"not a zip")
+    with pytest.raises(ModuleInvalid, match="is not a zip"):
+        await build(request)
+
+
+async def test_guest_sees_its_environment_and_nothing_of_the_server_s(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ISOLET_SECRET", "do not tell")
+    wasm = wat("""(module
+      (import "wasi_snapshot_preview1" "environ_sizes_get" (func $sizes (param i32 i32) (result i32)))
+      (import "wasi_snapshot_preview1" "environ_get" (func $get (param i32 i32) (result i32)))
+      (memory (export "memory") 2)
+      (func (export "isolet_init")
+        (drop (call $sizes (i32.const 0) (i32.const 4))) (drop (call $get (i32.const 64) (i32.const 4096))))
+      (func (export "isolet_buffer") (param i32) (result i32) (i32.const 65536))
+      (func (export "isolet_handle") (param i32 i32) (result i64) (i64.const 0x0000100000000400)))""")
+    info = await build(house.request(wasm, environment={"COLOUR": "green"}))
+    content = (house.directory / "artifacts" / f"{info.digest}.cwasm").read_bytes()
+    assert b"COLOUR=green\0" in content
+    assert b"do not tell" not in content
+
+
+# ── limits ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def nested_blocks(depth: int) -> bytes:
+    """Blocks in blocks, each left by a branch: compilation is worse than linear in their depth."""
+    body = b"\0" + b"\x02\x40" * depth + b"\x20\x00\x0d\x00" * depth + b"\x0b" * depth + b"\x42\0\x0b"
+    plain = sections.parse(guest(""))
+    payloads = plain.payloads()
+    bodies = [plain.wasm[b.start : b.end] for b in plain.bodies]
+    bodies[1] = body
+    payloads[sections.CODE] = sections.vector(sections.unsigned(len(b)) + b for b in bodies)
+    return sections.emit(payloads)
+
+
+async def test_cpu_limit_refuses_the_module(house: House) -> None:
+    with pytest.raises(ModuleInvalid, match="used its 1 s of CPU; make the module smaller"):
+        await build(house.request(nested_blocks(15_000)), cpu_s=1)
+
+
+async def test_memory_limit_refuses_the_module(house: House) -> None:
+    with pytest.raises(ModuleInvalid, match="needs more than 160 MiB of memory"):
+        await build(house.request(nested_blocks(15_000)), memory_bytes=160 * limits.MIB)
+
+
+async def test_wall_limit_refuses_the_module(house: House) -> None:
+    with pytest.raises(ModuleInvalid, match=r"took more than 0\.01 s"):
+        await build(house.request(named("remembers")), wall_s=0.01)
+
+
+async def test_initialisation_that_spins_is_refused(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ModuleInvalid, match=r"failed in `_initialize`|used its 2 s of CPU"):
+        await build(house.request(named("initialiser_spins")), cpu_s=2)
+
+
+async def test_guest_may_fill_its_memory_within_the_limits(house: House) -> None:
+    """Linear memory, its image and the artifact together are what RLIMIT_DATA has to leave room for."""
+    fill = '(func (export "isolet_init") (memory.fill (i32.const 0) (i32.const 7) (i32.const 0x7800000)))'
+    info = await build(house.request(guest(fill, pages=1920), memory_mb=128))
+    assert info.baked
+    assert info.image_bytes == 0x7800000
+
+
+async def test_limits_are_set_before_anything_is_read() -> None:
+    """The process that does not get a request has limited itself already."""
+    script = (
+        "import sys, resource\n"
+        "from isolet import builder\n"
+        "def reading(stream):\n"
+        "    for what in 'CPU DATA AS NOFILE CORE'.split():\n"
+        "        print(what, *resource.getrlimit(getattr(resource, 'RLIMIT_' + what)), file=sys.stderr)\n"
+        "    assert not [m for m in sys.modules if m.startswith('wasmtime')]\n"
+        "    raise SystemExit(7)\n"
+        "builder._read_request = reading\n"
+        "builder.main(['3', str(1 << 30)])\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", script), stderr=asyncio.subprocess.PIPE, env={"PYTHONPATH": os.pathsep.join(sys.path)}
+    )
+    _, said = await process.communicate()
+    assert process.returncode == 7, said.decode()
+    limited = {line.split()[0]: tuple(map(int, line.split()[1:])) for line in said.decode().splitlines()}
+    assert limited["CPU"] == (3, 4)
+    assert limited["DATA"] == (1 << 30, 1 << 30)
+    assert limited["AS"][1] < 16 * limits.GIB
+    assert limited["NOFILE"] == (64, 64)
+    assert limited["CORE"] == (0, 0)
+
+
+# ── deaths that nobody planned ──────────────────────────────────────────────────────────────────────────────────
+
+
+def instead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str) -> None:
+    """Puts another program in the builder's place."""
+    program = tmp_path / "builder.sh"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(builder.sys, "executable", str(program))
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("echo it broke >&2; kill -SEGV $$", "was killed by SIGSEGV: it broke"),
+        ("kill -KILL $$", "was killed by SIGKILL: it said nothing"),
+        ("exit 3", "ended with status 3"),
+        ("cat >/dev/null; exit 0", "ended with status 0"),
+        ("printf '\\377garbage'; exit 0", "ended with status 0"),
+        ("head -c 3000000 /dev/zero >&2; echo >&2; echo the end >&2; exit 1", "ended with status 1: the end"),
+    ],
+)
+async def test_builder_that_dies_is_lost(
+    house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, reason: str
+) -> None:
+    request = house.request(named("remembers"))
+    instead(monkeypatch, tmp_path, script)
+    with pytest.raises(BuilderLost) as lost:
+        await build(request)
+    assert reason in lost.value.message
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("echo 'memory allocation of 99 bytes failed' >&2; kill -ABRT $$", "needs more than 2,048 MiB"),
+        ("echo 'thread main has overflowed its stack' >&2; kill -ABRT $$", "nested too deeply"),
+        ("kill -XCPU $$", "used its 30 s of CPU"),
+    ],
+)
+async def test_death_that_the_module_is_to_blame_for_refuses_it(
+    house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, reason: str
+) -> None:
+    request = house.request(named("remembers"))
+    instead(monkeypatch, tmp_path, f"ulimit -c 0; {script}")
+    with pytest.raises(ModuleInvalid, match=reason):
+        await build(request)
+
+
+async def test_cancelled_build_kills_its_process(house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    request = house.request(named("remembers"))
+    pid_file = tmp_path / "pid"
+    os.mkfifo(pid_file)
+    instead(monkeypatch, tmp_path, f"echo $$ > {pid_file}; exec tail -f /dev/null")
+    task = asyncio.ensure_future(build(request))
+    pid = int(await asyncio.to_thread(pid_file.read_text))
+    os.kill(pid, 0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+async def test_builds_at_once_do_not_meet(house: House, tmp_path: Path) -> None:
+    houses = [House(tmp_path / str(n)) for n in range(3)]
+    for each in houses:
+        each.directory.mkdir()
+    bodies = [f'(global (export "n") i32 (i32.const {n}))' for n in range(3)]
+    infos = await asyncio.gather(*(build(each.request(guest(body))) for each, body in zip(houses, bodies, strict=True)))
+    assert len({info.digest for info in infos}) == 3
+    assert json.dumps([each.stored for each in houses]) == json.dumps([[".cwasm", ".seal"]] * 3)
