@@ -48,12 +48,17 @@ def make_app(door: Door, control: Control | None = None) -> Starlette:
         kept = {name.lower(): value for name, value in answer_headers.items() if name.lower() not in _OURS}
         return Response(body, status, {"x-amzn-requestid": request_id} | kept)
 
+    async def unknown(request: Request, error: Exception) -> Response:
+        nowhere = UnknownRoute(f"no operation at {request.method} {request.url.path}")
+        return _response(wire.aws_error(nowhere, door.request_id()))
+
     # One route for all paths, those with encoded slashes too: the control plane looks at the raw path itself.
     return Starlette(
         routes=[
             Route("/healthz", healthz, methods=["GET"]),
             Route("/{path:path}", pass_on, methods=_METHODS),
-        ]
+        ],
+        exception_handlers={404: unknown, 405: unknown},
     )
 
 

@@ -147,7 +147,7 @@ class Door:
     def request_id(self) -> str:
         """A fresh UUID, version 4. Made 256 at a time: a formatted one each costs 0.5 µs, this way 0.1 µs.
 
-        The ids of a batch share the first seventy random bits and count in the last eight; forty bits are each one's own.
+        The ids of a batch share their first seventy random bits and count in the last eight; forty are each one's own.
         """
         if not self._ids:
             raw = urandom(10 + 5 * 256).hex()

@@ -460,9 +460,10 @@ class Connection(asyncio.Protocol):
             self._active = exchange = queue.popleft()
             try:
                 exchange.start()
-            except Exception:  # a defect of ours; this connection is lost, the others are not
+            except Exception as defect:  # of ours: it costs this connection, not the others
                 self.logger.exception("starting an exchange failed")
-                self.abort("defect")
+                exchange.keep_alive = False
+                exchange.answer(wire.aws_error(defect))
         self._advancing = False
 
     def _advance_later(self) -> None:

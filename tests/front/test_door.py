@@ -1,0 +1,84 @@
+"""What connections share."""
+
+from __future__ import annotations
+
+from uuid import RFC_4122, UUID
+
+from isolet.clock import ManualClock
+from isolet.front.door import Door, HttpLimits
+from isolet.routing import RoutingTable
+
+
+class Idle:
+    """A connection with some unsent bytes."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.aborted = False
+        self.swept: list[float] = []
+
+    def sweep(self, now_s: float) -> None:
+        self.swept.append(now_s)
+
+    def unsent_bytes(self) -> int:
+        return self.size
+
+    def abort(self, reason: str) -> None:
+        self.aborted = True
+
+
+def make_door(clock: ManualClock, **limits: int) -> Door:
+    class Nobody:
+        def submit(self, invocation: object, done: object) -> object:
+            raise AssertionError("nothing is invoked here")
+
+    return Door(RoutingTable(), Nobody(), http_limits=HttpLimits(**limits), clock=clock)  # type: ignore[arg-type]
+
+
+def test_request_ids_are_distinct_uuids() -> None:
+    door = make_door(ManualClock())
+    ids = [door.request_id() for _ in range(10_000)]
+    assert len(set(ids)) == len(ids)
+    for text in ids[:600]:
+        uuid = UUID(text)
+        assert (str(uuid), uuid.version, uuid.variant) == (text, 4, RFC_4122)
+
+
+def test_the_second_is_said_anew_when_it_changes_in_either_direction() -> None:
+    clock = ManualClock(1_700_000_000.999)
+    door = make_door(clock)
+    assert door.epoch_ms() == 1_700_000_000_999
+    assert door.date_line == b"date: Tue, 14 Nov 2023 22:13:20 GMT\r\n"
+    clock.advance(0.002)
+    assert door.epoch_ms() == 1_700_000_001_001
+    assert door.date_line == b"date: Tue, 14 Nov 2023 22:13:21 GMT\r\n"
+    clock._wall_s = 1_600_000_000.5  # somebody set the machine's clock
+    assert door.epoch_ms() == 1_600_000_000_500
+    assert door.date_line == b"date: Sun, 13 Sep 2020 12:26:40 GMT\r\n"
+
+
+def test_sweep_asks_every_connection_and_aborts_the_largest_unread_first() -> None:
+    clock = ManualClock()
+    door = make_door(clock, unsent_bytes=100)
+    members = [Idle(size) for size in (10, 80, 50, 30)]
+    door.connections.update(members)
+    door.stalled.update(members)
+    clock.advance(5)
+    door.sweep()
+    assert [member.swept for member in members] == [[5.0]] * 4
+    assert [member.aborted for member in members] == [False, True, False, False]
+
+
+def test_crowded_door_gives_idle_connections_a_moment_only() -> None:
+    door = make_door(ManualClock(), connections=4)
+    assert door.idle_allowed_s() == door.limits.keep_alive_s
+    door.connections.update(Idle(0) for _ in range(3))
+    assert door.idle_allowed_s() == 1.0
+
+
+def test_site_parts_are_remembered_and_bounded() -> None:
+    door = make_door(ManualClock())
+    assert door.site_part("a", "$default") is door.site_part("a", "$default")
+    for i in range(5000):
+        door.site_part(str(i), "$default")
+    assert len(door._sites) <= 4096
