@@ -60,7 +60,7 @@ async def socket_ends(mine: Handler, theirs: Handler) -> AsyncIterator[tuple[Lin
 
 @asynccontextmanager
 async def local_ends(mine: Handler, theirs: Handler) -> AsyncIterator[tuple[Link, Link]]:
-    yield pair(mine, theirs)
+    yield pair(mine, lambda _: theirs)
 
 
 Ends = Callable[[Handler, Handler], Any]

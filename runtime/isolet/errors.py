@@ -111,6 +111,14 @@ class Conflict(CallerError):
     http_status = 409
 
 
+class PreconditionFailed(CallerError):
+    """The RevisionId of the request is not the function's latest one."""
+
+    name = "PreconditionFailedException"
+    status = 412
+    http_status = 412
+
+
 class NotReady(CallerError):
     """The function exists but cannot be invoked: its build is pending or has failed."""
 

@@ -27,7 +27,15 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from . import limits
-from .errors import HostError, InvalidParameter, IsoletError, Overloaded, PayloadTooLarge, WorkerLost
+from .errors import (
+    HostError,
+    InvalidParameter,
+    IsoletError,
+    Overloaded,
+    PayloadTooLarge,
+    UnsupportedOperation,
+    WorkerLost,
+)
 from .frames import (
     CANCEL,
     ERROR,
@@ -99,7 +107,6 @@ class SocketLink(asyncio.Protocol):
     """One end of a connected UNIX socket. Made by `connect` and `listen`."""
 
     def __init__(self, serve: Callable[[SocketLink], Handler]) -> None:
-        self._handler = serve(self)
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
         self._paused = False
@@ -112,6 +119,7 @@ class SocketLink(asyncio.Protocol):
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._serving: dict[int, asyncio.Task[None]] = {}
         self._noting: set[asyncio.Task[None]] = set()
+        self._handler = serve(self)
 
     # -- what the owner calls
 
@@ -418,8 +426,13 @@ class LocalLink:
         return self._peer._handler
 
 
-def pair(mine: Handler, theirs: Handler) -> tuple[LocalLink, LocalLink]:
-    """(the end whose calls `theirs` serves, the end whose calls `mine` serves)."""
-    here, there = LocalLink(mine), LocalLink(theirs)
+def pair(mine: Handler, serve: Callable[[Link], Handler]) -> tuple[LocalLink, LocalLink]:
+    """(our end, the other end). `mine` serves the other's calls; `serve`, given the other end, what serves ours."""
+    here, there = LocalLink(mine), LocalLink(_nobody)
     here._peer, there._peer = there, here
+    there._handler = serve(there)
     return here, there
+
+
+async def _nobody(operation: str, body: Any) -> Any:
+    raise UnsupportedOperation(f"nobody serves {operation}")

@@ -10,7 +10,7 @@ Laws:
 | `hello` | `{worker, pid, protocol}` | nil |
 | `records` | `[worker, sequence, batches]`, taken exactly once by the pair (worker, sequence) | nil, after the commit |
 | `control` | `[method, path, query, headers, body]` | `[status, headers, body]` |
-| `rebuild` | `[digest]`, of an artifact that is missing or corrupt | nil, when a new one is routed |
+| `rebuild` | `[digest]`, of an artifact that is missing or corrupt | the SnapshotInfo of a new one, once it is routed |
 
 | keeper → worker | body | reply |
 |---|---|---|
@@ -32,8 +32,8 @@ from typing import Any
 from . import limits
 from .errors import HostError, UnsupportedOperation, WorkerLost
 from .link import Handler, Link, SocketLink, connect
-from .model import Target
-from .plain import target_from_plain
+from .model import SnapshotInfo, Target
+from .plain import snapshot_from_plain, target_from_plain
 
 logger = logging.getLogger("isolet.uplink")
 
@@ -66,10 +66,10 @@ class Uplink:
         status, answered, content = reply
         return status, [(name, value) for name, value in answered], content
 
-    async def rebuild(self, digest: str) -> None:
-        """Returns when the functions of this artifact have a new one and our routing table says so."""
+    async def rebuild(self, digest: str) -> SnapshotInfo:
+        """What takes the place of a missing or corrupt artifact; our routing table names it when this returns."""
         async with _within(limits.CONTROL_REQUEST_S, f"building {digest} again"):
-            await self._link.request("rebuild", [digest])
+            return snapshot_from_plain(await self._link.request("rebuild", [digest]))
 
 
 @contextlib.asynccontextmanager

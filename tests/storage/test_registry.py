@@ -74,7 +74,7 @@ def test_function_and_target_survive_a_restart_exactly(tmp_path: Path) -> None:
         update_status=UpdateStatus.FAILED,
         update_reason="why",
     )
-    entries = [Entry(active, target(active)), Entry(function("zoom"), None)]
+    entries = [Entry(active, target(active), function("resize", "r0")), Entry(function("zoom"))]
 
     async def write(registry: Registry) -> None:
         for entry in entries:

@@ -46,6 +46,7 @@ MIGRATIONS = (
         revision TEXT NOT NULL,
         function TEXT NOT NULL,
         target TEXT,
+        previous TEXT,
         PRIMARY KEY (tenant, name)
     ) WITHOUT ROWID;
 

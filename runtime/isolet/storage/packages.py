@@ -37,8 +37,8 @@ WASM_MAGIC = b"\0asm\x01\0\0\0"
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SUFFIX, _PARTIAL = ".zip", ".partial"
-# A write takes a second: an older partial file has no writer any more.
-_PARTIAL_S_MAX = 3_600.0
+# What is younger may be a write under way, or a package whose function is about to be registered.
+PRUNE_AGE_S = 3_600.0
 # APPNOTE 4.3.16: the end record, in the last 22 bytes and at most 65,535 bytes of comment.
 _END, _END_SIGNATURE, _ZIP64_LOCATOR = struct.Struct("<4sHHHHIIH"), b"PK\x05\x06", b"PK\x06\x07"
 _ZIP64_LOCATOR_BYTES = 20
@@ -97,20 +97,18 @@ class Packages:
         """The other files by their path, each read when it is asked for."""
         return PackageFiles(self.path(digest))
 
-    def prune(self, in_use: Collection[str]) -> list[str]:
-        """Removes the packages that nobody uses, and what a killed writer left; their digests."""
+    def prune(self, in_use: Collection[str], age_s: float = PRUNE_AGE_S) -> list[str]:
+        """Removes packages that nobody uses, and what killed writers left, if older than that; their digests."""
         removed: list[str] = []
         if not self._directory.is_dir():
             return removed
         for entry in list(os.scandir(self._directory)):
             digest = entry.name.removesuffix(_SUFFIX)
+            unused = _DIGEST.fullmatch(digest) is not None and digest not in in_use
             with contextlib.suppress(OSError):
-                if entry.name.endswith(_PARTIAL):
-                    if time.time() - entry.stat().st_mtime > _PARTIAL_S_MAX:
-                        os.unlink(entry.path)
-                elif _DIGEST.fullmatch(digest) and digest not in in_use:
+                if (unused or entry.name.endswith(_PARTIAL)) and time.time() - entry.stat().st_mtime > age_s:
                     os.unlink(entry.path)
-                    removed.append(digest)
+                    removed += [digest] if unused else []
         return removed
 
 

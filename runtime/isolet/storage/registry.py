@@ -1,7 +1,8 @@
 """The registry: what is deployed, a row a function.
 
-A row holds two records: the *function* as its owner sees it (with a change under way, or a failed one), and the
-*target* that workers serve, which stays what it was until a change has succeeded. Both are replaced in one transaction.
+A row holds up to three records: the *function* as its owner sees it, a change under way included; the *target* that
+workers serve, which stays what it was until a change has succeeded; and while one is under way the *previous* function,
+to go back to if it fails. All are replaced in one transaction.
 
 Law: a change names the revision that it was made from; if the function was changed since, nothing happens and False is
 the answer. So a build that ends after its function was deleted or replaced finds nothing to finish.
@@ -21,7 +22,8 @@ from .database import Database
 @dataclass(frozen=True, slots=True)
 class Entry:
     function: Function
-    target: Target | None  # None until the first build has succeeded
+    target: Target | None = None  # None until the first build has succeeded
+    previous: Function | None = None
 
 
 class Registry:
@@ -29,19 +31,19 @@ class Registry:
         self._database = database
 
     async def get(self, tenant: str, name: str) -> Entry | None:
-        query = "SELECT function, target FROM functions WHERE tenant = ? AND name = ?"
+        query = "SELECT function, target, previous FROM functions WHERE tenant = ? AND name = ?"
         row = await self._database.read(lambda db: db.execute(query, (tenant, name)).fetchone())
         return None if row is None else _entry(row)
 
     async def page(self, tenant: str, after: str, count: int) -> list[Entry]:
         """Up to `count` functions of a tenant in the order of their names, those after the name `after`."""
-        query = "SELECT function, target FROM functions WHERE tenant = ? AND name > ? ORDER BY name LIMIT ?"
+        query = "SELECT function, target, previous FROM functions WHERE tenant = ? AND name > ? ORDER BY name LIMIT ?"
         rows = await self._database.read(lambda db: db.execute(query, (tenant, after, count)).fetchall())
         return [_entry(row) for row in rows]
 
     async def all(self) -> list[Entry]:
         """Everything, for the start of a keeper."""
-        query = "SELECT function, target FROM functions ORDER BY tenant, name"
+        query = "SELECT function, target, previous FROM functions ORDER BY tenant, name"
         rows = await self._database.read(lambda db: db.execute(query).fetchall())
         return [_entry(row) for row in rows]
 
@@ -49,7 +51,7 @@ class Registry:
         """False when there is a function of this name already."""
 
         def job(db: sqlite3.Connection) -> bool:
-            return db.execute("INSERT OR IGNORE INTO functions VALUES (?, ?, ?, ?, ?)", _row(entry)).rowcount == 1
+            return db.execute("INSERT OR IGNORE INTO functions VALUES (?, ?, ?, ?, ?, ?)", _row(entry)).rowcount == 1
 
         return await self._database.write(job)
 
@@ -59,7 +61,7 @@ class Registry:
         def job(db: sqlite3.Connection) -> bool:
             tenant, name, *values = _row(entry)
             where = "tenant = ? AND name = ? AND revision = ?"
-            update = f"UPDATE functions SET revision = ?, function = ?, target = ? WHERE {where}"
+            update = f"UPDATE functions SET revision = ?, function = ?, target = ?, previous = ? WHERE {where}"
             return db.execute(update, (*values, tenant, name, revision)).rowcount == 1
 
         return await self._database.write(job)
@@ -70,14 +72,19 @@ class Registry:
         return await self._database.write(lambda db: db.execute(statement, (tenant, name)).rowcount == 1)
 
 
-def _row(entry: Entry) -> tuple[str, str, str, str, str | None]:
+def _row(entry: Entry) -> tuple[str | None, ...]:
     function = entry.function
-    target = None if entry.target is None else json.dumps(target_to_plain(entry.target))
-    return function.tenant, function.name, function.revision_id, json.dumps(function_to_plain(function)), target
+    return (
+        *(function.tenant, function.name, function.revision_id, json.dumps(function_to_plain(function))),
+        None if entry.target is None else json.dumps(target_to_plain(entry.target)),
+        None if entry.previous is None else json.dumps(function_to_plain(entry.previous)),
+    )
 
 
-def _entry(row: tuple[str, str | None]) -> Entry:
-    function, target = row
+def _entry(row: tuple[str, str | None, str | None]) -> Entry:
+    function, target, previous = row
     return Entry(
-        function_from_plain(json.loads(function)), None if target is None else target_from_plain(json.loads(target))
+        function_from_plain(json.loads(function)),
+        None if target is None else target_from_plain(json.loads(target)),
+        None if previous is None else function_from_plain(json.loads(previous)),
     )

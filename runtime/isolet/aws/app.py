@@ -1,0 +1,86 @@
+"""The keeper's HTTP side: one Starlette application for all of the control plane. It has no socket: workers pass
+requests on to it over their links, and the embedded mode calls it.
+
+`/healthz` here says that the keeper answers; at the public port a worker answers for itself.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from calendar import timegm
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ..config import Prices
+from ..deployments import Deployments
+from ..errors import InvalidParameter, UnknownRoute
+from ..metrics import CONTENT_TYPE
+from ..model import DEFAULT_TENANT
+from ..price import PERIODS, usage_table
+from ..records import HOUR_S
+from ..storage.ledger import Ledger
+from ..storage.logs import Logs
+from .functions import Functions
+from .http import failure, guarded, json_response
+from .logs import LogEndpoints
+
+
+def control_app(
+    deployments: Deployments,
+    logs: Logs,
+    ledger: Ledger,
+    prices: Prices,
+    metrics_text: Callable[[], Awaitable[bytes]],
+    health: Callable[[], dict[str, object]],
+    tenant: str = DEFAULT_TENANT,
+) -> Starlette:
+    async def healthz(request: Request) -> Response:
+        return json_response(health())
+
+    async def metrics(request: Request) -> Response:
+        return Response(await metrics_text(), media_type=CONTENT_TYPE)
+
+    async def usage(request: Request) -> Response:
+        asked = request.query_params
+        per = asked.get("per", "all")
+        if per not in PERIODS:
+            raise InvalidParameter(f"per is {per!r}; use one of {', '.join(PERIODS)}")
+        first, last = _hour(asked.get("from"), "from", 0), _hour(asked.get("to"), "to", 2**40)
+        rows = await ledger.rows(tenant, asked.get("function"), first, last)
+        return json_response(usage_table(rows, prices, per))
+
+    async def unknown(request: Request, error: Exception) -> Response:
+        async def refuse(request: Request) -> Response:
+            raise UnknownRoute(f"no operation at {request.method} {request.url.path}")
+
+        return await guarded(refuse, failure)(request)
+
+    return Starlette(
+        routes=[
+            Route("/healthz", guarded(healthz), methods=["GET"]),
+            Route("/metrics", guarded(metrics), methods=["GET"]),
+            Route("/isolet/usage", guarded(usage), methods=["GET"]),
+            *Functions(deployments, tenant).routes(),
+            *LogEndpoints(logs, deployments, tenant).routes(),
+        ],
+        exception_handlers={404: unknown, 405: unknown},
+    )
+
+
+def _hour(text: str | None, name: str, default: int) -> int:
+    """An hour of the ledger: from Unix seconds, or a date of ISO 8601 in UTC."""
+    if text is None:
+        return default
+    if re.fullmatch(r"[0-9]{1,12}", text):
+        return int(text) // HOUR_S
+    for form in ("%Y-%m-%d", "%Y-%m-%dT%H", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%SZ"):
+        try:
+            return timegm(time.strptime(text, form)) // HOUR_S
+        except ValueError:
+            continue
+    raise InvalidParameter(f"{name} is {text[:64]!r}; write Unix seconds, 2026-11-20 or 2026-11-20T13")

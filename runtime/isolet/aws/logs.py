@@ -1,0 +1,283 @@
+"""CloudWatch Logs' operations on what functions said: its JSON over `X-Amz-Target`. The lines are storage/logs.py's.
+
+Served: DescribeLogGroups, DescribeLogStreams, FilterLogEvents, GetLogEvents, DeleteLogGroup; the group of a function is
+`/aws/lambda/<name>`.
+
+Laws:
+- An event's id is its place, 56 digits as AWS's: ids grow in the order in which lines were taken in. So the largest id
+  that a reader saw is also the token to go on from, whenever more has come: that is how to follow a log.
+- A page is in the order of the events' times; pages follow each other in the order of intake.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from .. import limits
+from ..deployments import Deployments
+from ..errors import CallerError, InvalidParameter, IsoletError, UnknownFunction, UnsupportedOperation
+from ..model import DEFAULT_TENANT, REGION
+from ..storage.logs import END, START, Event, Logs, Place
+from .constraints import Body
+from .http import guarded, json_body, json_response
+
+TARGET = "Logs_20140328."
+_GROUP = "/aws/lambda/"
+_MEDIA_TYPE = "application/x-amz-json-1.1"
+_LINES_BITS = 24  # a segment has fewer than 16 million lines: it has 4 MiB at most
+_TIME_MAX_MS = 2**53
+_PAGE_MAX = 50  # Precedent: of groups and streams.
+
+# JSON's names of our errors, where CloudWatch Logs has its own.
+_NAMES: Mapping[str, str] = {
+    "InvalidParameterValueException": "InvalidParameterException",
+    "ValidationException": "InvalidParameterException",
+    "InvalidRequestContentException": "SerializationException",
+}
+
+Operation = Callable[[Body], Awaitable[dict[str, Any]]]
+
+
+class LogEndpoints:
+    def __init__(self, logs: Logs, deployments: Deployments, tenant: str = DEFAULT_TENANT) -> None:
+        self._logs = logs
+        self._deployments = deployments
+        self._tenant = tenant
+        self._operations: Mapping[str, Operation] = {
+            "DescribeLogGroups": self._describe_groups,
+            "DescribeLogStreams": self._describe_streams,
+            "FilterLogEvents": self._filter,
+            "GetLogEvents": self._get,
+            "DeleteLogGroup": self._delete,
+        }
+
+    def routes(self) -> list[Route]:
+        return [Route("/", guarded(self._call, failure), methods=["POST"])]
+
+    async def _call(self, request: Request) -> Response:
+        target = request.headers.get("x-amz-target", "")
+        operation = self._operations.get(target.removeprefix(TARGET)) if target.startswith(TARGET) else None
+        if operation is None:
+            known = ", ".join(self._operations)
+            raise UnsupportedOperation(f"X-Amz-Target {target!r} is not served; {TARGET}* has {known}")
+        body = Body(await json_body(request))
+        return json_response(await operation(body), media_type=_MEDIA_TYPE)
+
+    # ── operations ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _describe_groups(self, body: Body) -> dict[str, Any]:
+        prefix, after = body.text("logGroupNamePrefix"), body.text("nextToken")
+        limit = body.whole("limit", 1, _PAGE_MAX, _PAGE_MAX)
+        body.finish()
+        groups = [
+            {
+                "logGroupName": _GROUP + group.name,
+                "creationTime": group.created_ms,
+                "metricFilterCount": 0,
+                "arn": f"{self._arn(group.name)}:*",
+                "storedBytes": group.bytes,
+                "logGroupClass": "STANDARD",
+                "logGroupArn": self._arn(group.name),
+            }
+            for group in await self._logs.groups(self._tenant)
+            if (_GROUP + group.name).startswith(prefix)
+        ]
+        return _paged("logGroups", groups, "logGroupName", after, limit)
+
+    async def _describe_streams(self, body: Body) -> dict[str, Any]:
+        name, prefix, after = _group(body), body.text("logStreamNamePrefix"), body.text("nextToken")
+        limit = body.whole("limit", 1, _PAGE_MAX, _PAGE_MAX)
+        order = body.text("orderBy", must="LogStreamName|LastEventTime", default="LogStreamName")
+        body.finish()
+        await self._require_group(name)
+        streams: list[dict[str, Any]] = [
+            {
+                "logStreamName": stream.name,
+                "creationTime": stream.first_ms,
+                "firstEventTimestamp": stream.first_ms,
+                "lastEventTimestamp": stream.last_ms,
+                "lastIngestionTime": stream.last_ms,
+                "arn": f"{self._arn(name)}:log-stream:{stream.name}",
+                "storedBytes": stream.bytes,
+            }
+            for stream in await self._logs.streams(self._tenant, name)
+            if stream.name.startswith(prefix)
+        ]
+        descending = body.flag("descending")
+        if order == "LastEventTime":
+            streams.sort(key=lambda stream: stream["lastEventTimestamp"], reverse=descending)
+            return {"logStreams": streams[:limit]}
+        return _paged("logStreams", streams, "logStreamName", after, limit, descending)
+
+    async def _filter(self, body: Body) -> dict[str, Any]:
+        name, first_ms, last_ms, count = _group(body), *_times(body), _limit(body)
+        streams, prefix = set(body.texts("logStreamNames")), body.text("logStreamNamePrefix")
+        matches = _pattern(body.text("filterPattern"))
+        token = body.text("nextToken")
+        body.finish()
+        await self._require_group(name)
+
+        def keep(event: Event) -> bool:
+            wanted = (not streams or event.stream in streams) and event.stream.startswith(prefix)
+            return wanted and matches(event.text)
+
+        page = await self._logs.page(
+            *(self._tenant, name),
+            after=_place(token) if token else START,
+            first_ms=first_ms,
+            last_ms=last_ms,
+            count=count,
+            keep=keep,
+        )
+        events = [
+            {
+                "logStreamName": event.stream,
+                "timestamp": event.ms,
+                "message": event.text + "\n",
+                "ingestionTime": event.taken_ms,
+                "eventId": _id(event.place),
+            }
+            for event in sorted(page.events, key=lambda event: (event.ms, event.place))
+        ]
+        answer: dict[str, Any] = {"events": events, "searchedLogStreams": []}
+        return answer | ({"nextToken": _id(page.place)} if page.more else {})
+
+    async def _get(self, body: Body) -> dict[str, Any]:
+        body.require("logStreamName")
+        name, first_ms, last_ms, count = _group(body), *_times(body), _limit(body)
+        stream, token = body.text("logStreamName"), body.text("nextToken")
+        forward = token.startswith("f/") or (not token and body.flag("startFromHead"))
+        body.finish()
+        await self._require_group(name)
+
+        def keep(event: Event) -> bool:
+            return event.stream == stream and first_ms <= event.ms <= last_ms
+
+        of = (self._tenant, name)
+        if forward:
+            after = _place(token[2:]) if token else START
+            events = (await self._logs.page(*of, after=after, count=count, keep=keep)).events
+        else:
+            before = _place(token[2:]) if token else END
+            events = await self._logs.last(*of, before=before, count=count, keep=keep)
+        # At either end the same token comes again: that is how a reader knows, and may ask again later.
+        here = token[2:] or _id(START)
+        first, last = (_id(events[0].place), _id(events[-1].place)) if events else (here, here)
+        return {
+            "events": [
+                {"timestamp": event.ms, "message": event.text + "\n", "ingestionTime": event.taken_ms}
+                for event in events
+            ],
+            "nextForwardToken": f"f/{last}",
+            "nextBackwardToken": f"b/{first}",
+        }
+
+    async def _delete(self, body: Body) -> dict[str, Any]:
+        name = _group(body)
+        body.finish()
+        await self._require_group(name)
+        await self._logs.delete(self._tenant, name)
+        return {}
+
+    async def _require_group(self, name: str) -> None:
+        """A group is there with its function's first line, and for a function that has said nothing yet."""
+        if any(group.name == name for group in await self._logs.groups(self._tenant)):
+            return
+        try:
+            await self._deployments.get(self._tenant, name)
+        except UnknownFunction:
+            raise UnknownFunction("The specified log group does not exist.") from None
+
+    def _arn(self, name: str) -> str:
+        return f"arn:aws:logs:{REGION}:{self._tenant}:log-group:{_GROUP}{name}"
+
+
+# ── requests ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _group(body: Body) -> str:
+    """The function whose group a request names, by its name or ARN."""
+    group = body.text("logGroupName") or body.text("logGroupIdentifier")
+    group = group.rpartition("log-group:")[2].removesuffix(":*")
+    if not group:
+        body.require("logGroupName")
+        body.finish()
+    if not group.startswith(_GROUP):
+        raise UnknownFunction("The specified log group does not exist.")
+    return group.removeprefix(_GROUP)
+
+
+def _times(body: Body) -> tuple[int, int]:
+    """The first and the last millisecond that are asked for. CloudWatch's endTime itself is not."""
+    first = body.whole("startTime", 0, _TIME_MAX_MS, 0)
+    return first, body.whole("endTime", 0, _TIME_MAX_MS, _TIME_MAX_MS) - 1
+
+
+def _limit(body: Body) -> int:
+    return body.whole("limit", 1, limits.LOG_EVENTS_MAX, limits.LOG_EVENTS_MAX)
+
+
+def _id(place: Place) -> str:
+    return f"{(place.segment << _LINES_BITS) | place.line:056d}"
+
+
+def _place(text: str) -> Place:
+    if not re.fullmatch(r"[0-9]{56}", text) or int(text) >= 1 << (62 + _LINES_BITS):
+        raise InvalidParameter("The specified nextToken is invalid.")
+    return Place(int(text) >> _LINES_BITS, int(text) & ((1 << _LINES_BITS) - 1))
+
+
+def _pattern(text: str) -> Callable[[str], bool]:
+    """CloudWatch's filter pattern of terms: all plain ones, one of those with `?`, none of those with `-`."""
+    if text[:1] in ("{", "[", "%"):
+        raise UnsupportedOperation("filter patterns of JSON, fields and regular expressions are not served; use terms")
+    terms = [
+        (sign, quoted or plain)
+        for sign, quoted, plain in re.findall(r'([?-]?)(?:"([^"]*)"|([^\s"]+))', text)
+        if quoted or plain
+    ]
+    needed = [term for sign, term in terms if sign == ""]
+    any_of = [term for sign, term in terms if sign == "?"]
+    none_of = [term for sign, term in terms if sign == "-"]
+
+    def matches(line: str) -> bool:
+        return (
+            all(term in line for term in needed)
+            and (not any_of or any(term in line for term in any_of))
+            and not any(term in line for term in none_of)
+        )
+
+    return matches
+
+
+# ── answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _paged(
+    what: str, rows: list[dict[str, Any]], key: str, after: str, limit: int, descending: bool = False
+) -> dict[str, Any]:
+    """A page of rows in the order of `key`; the token is the last key of the page before."""
+    rows = sorted(rows, key=lambda row: str(row[key]), reverse=descending)
+    if after:
+        rows = [row for row in rows if (row[key] < after if descending else row[key] > after)]
+    page = {what: rows[:limit]}
+    return page | ({"nextToken": rows[limit - 1][key]} if len(rows) > limit else {})
+
+
+def failure(error: Exception, request_id: str) -> Response:
+    """AWS's json form: the type is in the body."""
+    ours = isinstance(error, IsoletError)
+    name = _NAMES.get(error.name, error.name) if isinstance(error, IsoletError) else "ServiceUnavailableException"
+    message = str(error) if ours else "internal error"
+    status = error.status if isinstance(error, IsoletError) else 500
+    if isinstance(error, CallerError) and status == 404:
+        status = 400  # CloudWatch Logs answers 400 to whatever is the caller's fault.
+    response = json_response({"__type": name, "message": message}, status, _MEDIA_TYPE)
+    response.headers["x-amzn-errortype"] = name
+    return response

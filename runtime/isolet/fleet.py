@@ -1,0 +1,128 @@
+"""The keeper's view of its workers: who is connected, and what all of them must know: the routing table.
+
+Laws:
+- A worker that is attached has the whole table as of some moment and every change since. One that does not take a
+  change in time is cut off: it comes back, and gets all of it.
+- Changes reach one worker one at a time, and each says what the table says when it is sent, not when it was asked for:
+  whatever overtakes whatever, the last word is the present.
+- `route` and `unroute` return when no attached worker serves the old table any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from itertools import count
+from typing import Any
+
+from . import limits
+from .errors import IsoletError
+from .link import Link
+from .model import LATEST, Target
+from .plain import target_to_plain
+from .routing import FunctionRef, RoutingTable
+
+logger = logging.getLogger("isolet.fleet")
+
+
+class Member:
+    """An attached worker."""
+
+    def __init__(self, number: int, name: str, link: Link) -> None:
+        self.number = number  # the lowest that was free: what metrics call it
+        self.name = name
+        self.link = link
+        self.turn = asyncio.Lock()
+
+
+class Fleet:
+    def __init__(self, ack_s: float = limits.ROUTES_ACK_S) -> None:
+        self._ack_s = ack_s
+        self._members: dict[Link, Member] = {}
+        self.table = RoutingTable()
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def restore(self, targets: Iterable[Target]) -> None:
+        """The table of a keeper that starts, before any worker is attached."""
+        assert not self._members, "workers are told of changes"
+        self.table.replace(list(targets))
+
+    # ── workers come and go ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def attach(self, link: Link, name: str) -> Member:
+        """Gives a worker the whole table; it is attached when this returns. Raises what the worker answered."""
+        taken = {member.number for member in self._members.values()}
+        member = Member(next(number for number in count() if number not in taken), name, link)
+        # A member from now on: changes wait for their turn behind the whole table.
+        self._members[link] = member
+        async with member.turn:
+            targets = [target_to_plain(target) for target in self.table.targets()]
+            try:
+                await self._ask(member, [True, targets, []])
+            except (IsoletError, TimeoutError):
+                self.detach(link)
+                raise
+        logger.info("worker %d (%s) has joined", member.number, name)
+        return member
+
+    def detach(self, link: Link) -> None:
+        member = self._members.pop(link, None)
+        if member is not None:
+            logger.info("worker %d (%s) has left", member.number, member.name)
+
+    # ── the table ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def route(self, target: Target) -> None:
+        """Every attached worker serves `target` when this returns."""
+        self.table.upsert(target)
+        await self._tell_all(target.tenant, target.name)
+
+    async def unroute(self, tenant: str, name: str) -> None:
+        """No attached worker serves the function any more when this returns."""
+        self.table.remove(tenant, name)
+        await self._tell_all(tenant, name)
+
+    async def _tell_all(self, tenant: str, name: str) -> None:
+        await asyncio.gather(*(self._tell(member, tenant, name) for member in list(self._members.values())))
+
+    async def _tell(self, member: Member, tenant: str, name: str) -> None:
+        async with member.turn:
+            if member.link not in self._members:
+                return
+            try:
+                await self._ask(member, self._present(tenant, name))
+            except (IsoletError, TimeoutError) as reason:
+                logger.error("worker %d did not take a change of %s and is cut off: %r", member.number, name, reason)
+                self.detach(member.link)
+                await member.link.close()
+
+    def _present(self, tenant: str, name: str) -> list[Any]:
+        """What the table says of one function now, as the body of a `routes` call."""
+        try:
+            target = self.table.find(FunctionRef(tenant, name, LATEST))
+        except IsoletError:
+            return [False, [], [[tenant, name]]]
+        return [False, [target_to_plain(target)], []]
+
+    async def _ask(self, member: Member, body: list[Any]) -> None:
+        async with asyncio.timeout(self._ack_s):
+            await member.link.request("routes", body)
+
+    # ── gauges ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def gauges(self) -> dict[int, dict[str, float]]:
+        """The gauges of every worker that answers in time, by its number."""
+        members = list(self._members.values())
+        answers = await asyncio.gather(*(self._gauges_of(member) for member in members))
+        return {member.number: gauges for member, gauges in zip(members, answers, strict=True) if gauges is not None}
+
+    async def _gauges_of(self, member: Member) -> dict[str, float] | None:
+        try:
+            async with asyncio.timeout(limits.GAUGES_S):
+                answer = await member.link.request("gauges")
+        except (IsoletError, TimeoutError):
+            return None
+        return {str(name): float(value) for name, value in answer.items()}

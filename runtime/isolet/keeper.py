@@ -1,0 +1,156 @@
+"""The keeper: the control plane's objects, wired. One process (or one object, when embedded), and the only one that
+opens the database.
+
+Laws:
+- What workers and clients were told is on the disk first.
+- A keeper that starts serves the routes of the one before at once, from the database, without building anything.
+- Workers may come, die and come again at any time; each is told the whole table when it says hello.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any
+
+from . import limits
+from .aws.app import control_app
+from .aws.http import Headers, call
+from .clock import Clock, SystemClock
+from .config import Prices
+from .deployments import Build, Deployments, Evict
+from .errors import Conflict, InvalidParameter, UnsupportedOperation
+from .fleet import Fleet
+from .link import Handler, Link
+from .metrics import Metrics
+from .plain import snapshot_to_plain
+from .records import Batch
+from .storage.database import Database
+from .storage.intake import Intake
+from .storage.ledger import Ledger
+from .storage.logs import Logs
+from .storage.packages import Packages
+from .storage.registry import Registry
+from .uplink import PROTOCOL
+
+logger = logging.getLogger("isolet.keeper")
+
+
+class Keeper:
+    """Made on its event loop; `open` it, give its `serve` to `listen` (or `pair`), `close` it."""
+
+    def __init__(
+        self,
+        *,
+        database_path: Path,
+        packages_path: Path,
+        artifacts_path: Path,
+        key_path: Path,
+        build: Build,
+        evict: Evict = lambda in_use: None,
+        prices: Prices | None = None,
+        billing_step_ms: int = 1,
+        builds_at_once: int = limits.BUILDS_AT_ONCE,
+        routes_ack_s: float = limits.ROUTES_ACK_S,
+        clock: Clock | None = None,
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._step_ms = billing_step_ms
+        self._database = Database(database_path)
+        self._intake = Intake(self._database)
+        self.fleet = Fleet(routes_ack_s)
+        self.metrics = Metrics()
+        self.deployments = Deployments(
+            Registry(self._database),
+            Packages(packages_path),
+            self.fleet,
+            self.metrics,
+            build,
+            artifacts_path=artifacts_path,
+            key_path=key_path,
+            clock=self._clock,
+            builds_at_once=builds_at_once,
+            evict=evict,
+        )
+        self.ledger = Ledger(self._database)
+        self.logs = Logs(self._database)
+        self._app = control_app(
+            self.deployments, self.logs, self.ledger, prices or Prices(), self._metrics_text, self._health
+        )
+        self._watching: set[asyncio.Task[None]] = set()
+        self._controlling: set[asyncio.Task[Any]] = set()
+
+    async def open(self) -> None:
+        """Ready to serve when this returns. Raises StorageUnavailable."""
+        self._database.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await self._database.open()
+        await self.deployments.restore()
+
+    async def close(self) -> None:
+        """Ends in order: what was accepted is finished or, as far as it is a build, goes on at the next start."""
+        if self._controlling:
+            await asyncio.wait(self._controlling)
+        for task in self._watching:
+            task.cancel()
+        await self.deployments.close()
+        await self._database.close()
+
+    async def control(
+        self, method: str, path: str, query: str, headers: Headers, body: bytes
+    ) -> tuple[int, Headers, bytes]:
+        """One request to the control plane. A client that leaves does not stop what it began."""
+        task = asyncio.ensure_future(call(self._app, method, path, query, headers, body))
+        self._controlling.add(task)
+        task.add_done_callback(self._controlling.discard)
+        return await asyncio.shield(task)
+
+    # ── workers ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def serve(self, link: Link) -> Handler:
+        """What serves the calls of the worker at the other end of a link."""
+
+        async def handle(operation: str, body: Any) -> Any:
+            return await self._serve(link, operation, body)
+
+        watch = asyncio.ensure_future(self._watch(link))
+        self._watching.add(watch)
+        watch.add_done_callback(self._watching.discard)
+        return handle
+
+    async def _watch(self, link: Link) -> None:
+        await link.wait_closed()
+        self.fleet.detach(link)
+
+    async def _serve(self, link: Link, operation: str, body: Any) -> Any:
+        if operation == "records":
+            return await self._take(*body)
+        if operation == "control":
+            method, path, query, headers, content = body
+            return await self.control(method, path, query, [(name, value) for name, value in headers], content)
+        if operation == "rebuild":
+            return snapshot_to_plain(await self.deployments.rebuild(*body))
+        if operation == "hello":
+            return await self._welcome(link, **body)
+        raise UnsupportedOperation(f"a keeper has no operation {operation}; is the worker of another version?")
+
+    async def _welcome(self, link: Link, worker: str, pid: int, protocol: int) -> None:
+        if protocol != PROTOCOL:
+            raise Conflict(f"worker {pid} speaks protocol {protocol}, this keeper {PROTOCOL}; restart the server")
+        await self.fleet.attach(link, f"{worker[:8]}, pid {pid}")
+
+    async def _take(self, worker: str, sequence: int, plain: list[Any]) -> None:
+        try:
+            batches = [Batch.from_plain(batch) for batch in plain]
+        except (TypeError, ValueError) as reason:
+            raise InvalidParameter(f"worker {worker[:8]} sent what are no batches: {reason}") from None
+        if await self._intake.take(worker, sequence, self._step_ms, batches, int(self._clock.wall_s())):
+            self.metrics.add(batches)
+
+    # ── what it says of itself ──────────────────────────────────────────────────────────────────────────────────
+
+    def _health(self) -> dict[str, object]:
+        return {"status": "ok", "workers": len(self.fleet), "functions": len(self.fleet.table)}
+
+    async def _metrics_text(self) -> bytes:
+        return self.metrics.text(await self.fleet.gauges(), len(self.fleet.table))

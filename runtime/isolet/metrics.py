@@ -1,0 +1,180 @@
+"""`/metrics` in Prometheus' text format: what the keeper counted from its workers' batches, and its workers' gauges.
+
+Laws:
+- Counters are the keeper's own sums of differences that workers send. A worker that dies leaves what it had sent; one
+  that starts adds to it: no counter goes back while the keeper lives, and when it restarts all begin at zero, which
+  Prometheus knows how to read.
+- Series are bounded: METRIC_FUNCTIONS_MAX functions have their own label, all others share `_other`; classes of errors
+  are ours by name; workers are counted 0, 1, 2 …, so that a replaced worker continues its predecessor's gauges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+from . import errors, limits
+from .errors import IsoletError
+from .model import DEFAULT_TENANT
+from .records import DURATION_BOUNDS_NS, RESTORE_BOUNDS_NS, Batch, Totals
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+OTHER = "_other"
+_NS_PER_S = 1_000_000_000
+
+# What a worker may answer to `gauges`, and what it means. Anything else is not shown.
+GAUGES: Mapping[str, str] = {
+    "isolates_live": "Isolates that exist: running, runnable and waiting.",
+    "pool_slots": "Isolates that the worker's pool can hold.",
+    "slices_runnable": "Invocations that wait for their next slice of fuel.",
+    "isolates_waiting": "Isolates whose guest waits for a reply or sleeps.",
+    "invocations_in_flight": "Invocations admitted and not answered.",
+    "snapshots_loaded": "Snapshots that isolates can be born from at once.",
+    "connections_open": "Open connections of clients.",
+}
+
+
+class _Function:
+    """Sums of one function, or of all that share a label."""
+
+    __slots__ = ("dropped", "durations", "errors", "restore_ns", "restores", "totals")
+
+    def __init__(self) -> None:
+        self.totals = Totals()
+        self.errors: dict[str, int] = {}
+        self.durations = [0] * (len(DURATION_BOUNDS_NS) + 1)
+        self.restores = [0] * (len(RESTORE_BOUNDS_NS) + 1)
+        self.restore_ns = 0
+        self.dropped = 0
+
+    def add(self, batch: Batch) -> None:
+        self.totals = self.totals.plus(batch.totals)
+        for kind, count in batch.errors.items():
+            known = kind if _is_ours(kind) else "Other"
+            self.errors[known] = self.errors.get(known, 0) + count
+        self.durations = [old + new for old, new in zip(self.durations, batch.durations, strict=True)]
+        self.restores = [old + new for old, new in zip(self.restores, batch.restores, strict=True)]
+        self.restore_ns += batch.restore_ns
+        self.dropped += batch.records_dropped
+
+
+def _is_ours(kind: str) -> bool:
+    cls = getattr(errors, kind, None)
+    return isinstance(cls, type) and issubclass(cls, IsoletError)
+
+
+class Metrics:
+    """The keeper's. `add` takes every batch once; `text` is a scrape."""
+
+    def __init__(self) -> None:
+        self._functions: dict[str, _Function] = {}
+        # Builds since the keeper started, by how they ended: "succeeded", or the error's class.
+        self.builds: dict[str, int] = {}
+
+    def add(self, batches: Iterable[Batch]) -> None:
+        for batch in batches:
+            label = batch.name if batch.tenant == DEFAULT_TENANT else f"{batch.tenant}/{batch.name}"
+            if label not in self._functions and len(self._functions) >= limits.METRIC_FUNCTIONS_MAX:
+                label = OTHER
+            self._functions.setdefault(label, _Function()).add(batch)
+
+    def count_build(self, result: str) -> None:
+        self.builds[result] = self.builds.get(result, 0) + 1
+
+    def text(self, workers: Mapping[int, Mapping[str, float]], functions: int = 0) -> bytes:
+        """The scrape: `workers` are the gauges of each, by its number; `functions` is how many are deployed."""
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Once([*self._counters(), *_gauges(workers, functions)]))
+        return generate_latest(registry)
+
+    def _counters(self) -> Iterable[Metric]:
+        def counter(name: str, help_text: str, values: Mapping[tuple[str, ...], float], *labels: str) -> Metric:
+            family = CounterMetricFamily(f"isolet_{name}", help_text, labels=labels)
+            for key, value in sorted(values.items()):
+                family.add_metric(list(key), value)
+            return family
+
+        functions = self._functions
+        sums = {(name,): of.totals for name, of in functions.items()}
+        yield counter(
+            "invocations",
+            "Invocations that ran, however they ended.",
+            {key: totals.invocations for key, totals in sums.items()},
+            "function",
+        )
+        yield counter(
+            "errors",
+            "Invocations that failed or were refused, by class of error.",
+            {(name, kind): count for name, of in functions.items() for kind, count in of.errors.items()},
+            *("function", "class"),
+        )
+        yield counter(
+            "throttles",
+            "Invocations that admission refused.",
+            {key: totals.throttles for key, totals in sums.items()},
+            "function",
+        )
+        yield counter("fuel", "Fuel spent.", {key: totals.fuel for key, totals in sums.items()}, "function")
+        yield counter(
+            "cpu_seconds",
+            "Time inside slices.",
+            {key: totals.cpu_ns / _NS_PER_S for key, totals in sums.items()},
+            "function",
+        )
+        yield counter(
+            "billed_seconds", "Billed time.", {key: totals.billed_ms / 1000 for key, totals in sums.items()}, "function"
+        )
+        yield counter(
+            "log_records_dropped",
+            "Invocations whose log lines found no room on their way.",
+            {(name,): of.dropped for name, of in functions.items()},
+            "function",
+        )
+        yield counter("builds", "Builds, by how they ended.", {(key,): n for key, n in self.builds.items()}, "result")
+        yield self._histogram(
+            "duration_seconds",
+            "From admission to outcome.",
+            DURATION_BOUNDS_NS,
+            {name: (of.durations, of.totals.duration_ns) for name, of in functions.items()},
+        )
+        yield self._histogram(
+            "restore_seconds",
+            "From nothing to an isolate with its snapshot.",
+            RESTORE_BOUNDS_NS,
+            {name: (of.restores, of.restore_ns) for name, of in functions.items()},
+        )
+
+    def _histogram(
+        self, name: str, help_text: str, bounds_ns: tuple[int, ...], values: Mapping[str, tuple[list[int], int]]
+    ) -> Metric:
+        family = HistogramMetricFamily(f"isolet_{name}", help_text, labels=["function"])
+        edges = [f"{bound / _NS_PER_S:g}" for bound in bounds_ns] + ["+Inf"]
+        for label, (counts, sum_ns) in sorted(values.items()):
+            buckets = [(edge, float(count)) for edge, count in zip(edges, accumulate(counts), strict=True)]
+            family.add_metric([label], buckets, sum_ns / _NS_PER_S)
+        return family
+
+
+def _gauges(workers: Mapping[int, Mapping[str, float]], functions: int) -> Iterable[Metric]:
+    yield GaugeMetricFamily("isolet_workers", "Workers that are connected and answer.", value=len(workers))
+    yield GaugeMetricFamily("isolet_functions", "Functions that workers serve.", value=functions)
+    for name, help_text in GAUGES.items():
+        family = GaugeMetricFamily(f"isolet_{name}", help_text, labels=["worker"])
+        for number, gauges in sorted(workers.items()):
+            if name in gauges:
+                family.add_metric([str(number)], gauges[name])
+        if family.samples:
+            yield family
+
+
+class _Once(Collector):
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
