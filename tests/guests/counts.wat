@@ -1,6 +1,6 @@
 ;; Counts its calls in memory, in a global and in its table; answers the three counts.
 (module
-  (memory (export "memory") 1)
+  (memory (export "memory") 2)
   (global $calls (mut i32) (i32.const 0))
   (table $t 1 funcref)
   (func (export "isolet_buffer") (param i32) (result i32) (i32.const 1024))

@@ -1,6 +1,6 @@
 ;; Divides by zero.
 (module
-  (memory (export "memory") 1)
+  (memory (export "memory") 2)
   
   (func (export "isolet_buffer") (param i32) (result i32) (i32.const 1024))
   (func (export "isolet_handle") (param $ptr i32) (param $len i32) (result i64)

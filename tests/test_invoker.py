@@ -1,0 +1,253 @@
+"""The spine, with the real engine under it: every end of an invocation, fairness, and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from plane import Plane
+
+from isolet import limits
+from isolet.errors import (
+    AbiViolation,
+    Cancelled,
+    OutOfFuel,
+    OutOfMemory,
+    PayloadTooLarge,
+    Raised,
+    Throttled,
+    TimedOut,
+    Trapped,
+)
+from isolet.model import Outcome
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_ordinary_invocation_ends_within_submit(tmp_path: Path) -> None:
+    plane = Plane(tmp_path)
+    target = plane.target("answers")
+    assert (await plane.invoke(target)).value == 1  # the first one loads the snapshot
+    outcomes: list[Outcome] = []
+    plane.submit(target, outcomes.append)
+    assert [outcome.value for outcome in outcomes] == [1], "no trip through the loop"
+    usage = outcomes[0].usage
+    assert usage.duration_ns >= usage.cpu_ns > 0
+    assert usage.duration_ns >= usage.restore_ns > 0
+    assert (usage.memory_bytes, usage.slices, usage.host_calls) == (2 * limits.WASM_PAGE_BYTES, 1, 0)
+    assert [outcome for _, outcome in plane.notes.kept][-1] is outcomes[0]
+    assert plane.engine.live == 0
+
+
+ENDS: list[tuple[str, type[Exception], str]] = [
+    ("raises", Raised, "no"),
+    ("unreachable", Trapped, "unreachable"),
+    ("out_of_bounds", Trapped, "outside"),
+    ("recursion", Trapped, "stack"),
+    ("grow_until_refused", OutOfMemory, "memory_mb"),
+    ("outcome_outside", AbiViolation, "outside the guest's memory"),
+    ("malformed", AbiViolation, "outcome"),
+    ("log_storm", OutOfFuel, "host calls"),
+]
+
+
+@pytest.mark.parametrize(("guest", "kind", "words"), ENDS, ids=[end[0] for end in ENDS])
+async def test_failure_is_an_outcome(tmp_path: Path, guest: str, kind: type[Exception], words: str) -> None:
+    plane = Plane(tmp_path)
+    outcome = await plane.invoke(plane.target(guest, fuel=30_000_000))
+    assert isinstance(outcome.error, kind)
+    assert words in str(outcome.error)
+    assert outcome.value is None
+    assert outcome.error.__traceback__ is None
+    assert plane.engine.live == 0
+
+
+async def test_spinner_is_stopped_at_its_deadline(tmp_path: Path) -> None:
+    plane = Plane(tmp_path)
+    outcome = await plane.invoke(plane.target("infinite_loop", timeout_s=0.05))
+    assert isinstance(outcome.error, TimedOut)
+    assert outcome.error.message.endswith("Error: Task timed out after 0.05 seconds")
+    assert outcome.usage.slices > 1
+
+
+async def test_sleeper_is_stopped_at_its_deadline(tmp_path: Path) -> None:
+    plane = Plane(tmp_path)
+    outcome = await plane.invoke(plane.target("sleeps", timeout_s=0.05))
+    assert isinstance(outcome.error, TimedOut)
+    assert plane.scheduler.waiting == 0
+
+
+async def test_waiting_guest_does_not_hold_the_loop(tmp_path: Path) -> None:
+    """A guest sleeps for a minute; until it is cancelled, hundreds of others are served."""
+    plane = Plane(tmp_path)
+    sleeper, quick = plane.target("sleeps", timeout_s=120), plane.target("answers")
+    await plane.invoke(quick)
+    ends: list[Outcome] = []
+    await plane.cache.load(sleeper.snapshot)
+    ticket = plane.submit(sleeper, ends.append)
+    assert plane.scheduler.waiting == 1
+    for _ in range(300):
+        assert (await plane.invoke(quick)).value == 1
+    assert (ends, plane.scheduler.waiting, plane.engine.live) == ([], 1, 1)
+    ticket.cancel()
+    assert isinstance(ends[0].error, Cancelled)
+    assert (plane.scheduler.waiting, plane.engine.live) == (0, 0)
+
+
+async def test_thousand_spinners_of_one_tenant_do_not_hold_another(tmp_path: Path) -> None:
+    """The order of slices, not the clock: between two slices of the good tenant stand few of the bad one's."""
+    plane = Plane(tmp_path)
+    bad = plane.target("infinite_loop", tenant="111111111111", timeout_s=600, fuel=limits.FUEL_MAX)
+    good = plane.target("log_storm", tenant="222222222222", fuel=limits.SLICE_FUEL * 12)
+    quick = plane.target("answers", tenant="333333333333")
+    for target in (bad, good, quick):
+        await plane.cache.load(target.snapshot)
+    ignored: list[Outcome] = []
+    spinners = [plane.submit(bad, ignored.append) for _ in range(1000)]
+    assert plane.engine.live >= 1
+    ends: list[Outcome] = []
+    plane.submit(good, ends.append)
+    plane.submit(quick, ends.append)
+    order: list[str] = []
+    while len(ends) < 2:
+        order.append(plane.scheduler.step().tenant)
+    assert [end.value for end in ends] == [1, None], "the quick one first, then the one with many slices"
+    assert isinstance(ends[1].error, OutOfFuel)
+    assert order.count("222222222222") >= 10
+    # The good tenant's slices are longer than the spinners' or shorter, but the bad one has one share of three at most.
+    between = "".join("g" if tenant[0] == "2" else "b" if tenant[0] == "1" else "q" for tenant in order).split("g")
+    assert max(part.count("b") for part in between) <= 40, "a thousand stand in the queue"
+    for ticket in spinners:
+        ticket.cancel()
+    assert plane.engine.live == 0
+
+
+async def test_admission_refuses_before_an_isolate_exists(tmp_path: Path) -> None:
+    plane = Plane(tmp_path, concurrency=2)
+    target = plane.target("sleeps")
+    await plane.cache.load(target.snapshot)
+    ends: list[Outcome] = []
+    tickets = [plane.submit(target, ends.append) for _ in range(2)]
+    with pytest.raises(Throttled, match="2 invocations") as refused:
+        plane.submit(target, ends.append)
+    assert refused.value.reason == "ConcurrentInvocationLimitExceeded"
+    assert plane.engine.live == 2
+    other = plane.target("answers", tenant="999999999999")
+    assert (await plane.invoke(other)).value == 1, "another tenant has its own share"
+    tickets[0].cancel()
+    tickets.append(plane.submit(target, ends.append))
+    for ticket in tickets:
+        ticket.cancel()
+    assert plane.engine.live == 0
+
+
+async def test_event_beyond_the_limit_is_refused(tmp_path: Path) -> None:
+    plane = Plane(tmp_path)
+    with pytest.raises(PayloadTooLarge):
+        plane.submit(plane.target("answers"), lambda outcome: None, bytes(8 * limits.MIB))
+
+
+async def test_snapshot_is_loaded_once_for_a_crowd(tmp_path: Path) -> None:
+    plane = Plane(tmp_path)
+    target = plane.target("answers")
+    outcomes = await asyncio.gather(*(plane.invoke(target) for _ in range(50)))
+    assert [outcome.value for outcome in outcomes] == [1] * 50
+    assert len(plane.cache) == 1
+
+
+async def test_cancelled_while_its_snapshot_is_loaded(tmp_path: Path) -> None:
+    plane = Plane(tmp_path)
+    ended = asyncio.Event()
+    ends: list[Outcome] = []
+
+    def done(outcome: Outcome) -> None:
+        ends.append(outcome)
+        ended.set()
+
+    ticket = plane.submit(plane.target("answers"), done)
+    ticket.cancel()
+    await ended.wait()
+    assert isinstance(ends[0].error, Cancelled)
+    ticket.cancel()
+    assert len(ends) == 1
+    assert plane.invoker.in_flight == 0
+
+
+@pytest.mark.parametrize("damage", ["flipped", "removed"])
+async def test_damaged_artifact_is_built_again(tmp_path: Path, damage: str) -> None:
+    plane = Plane(tmp_path)
+    target = plane.target("answers")
+    path = tmp_path / "artifacts" / f"{target.snapshot.digest}.cwasm"
+    if damage == "removed":
+        path.unlink()
+    else:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    assert (await plane.invoke(target)).value == 1
+    assert plane.rebuilt == [target.snapshot.digest]
+
+
+async def test_entropy_is_never_given_twice(tmp_path: Path) -> None:
+    plane = Plane(tmp_path)
+    drawn = [plane.invoker.entropy() for _ in range(2000)]
+    assert len(set(drawn)) == 2000
+    assert {len(one) for one in drawn} == {limits.ENTROPY_BYTES}
+
+
+def figures() -> tuple[int, int]:
+    """(descriptors, mappings) of this process."""
+    return len(os.listdir("/proc/self/fd")), len(Path("/proc/self/maps").read_text().splitlines())
+
+
+async def test_nothing_is_left_over_ten_thousand_mixed_invocations(tmp_path: Path) -> None:
+    plane = Plane(tmp_path, isolates_max=64)
+    guests = ["answers", "raises", "unreachable", "out_of_bounds", "recursion", "grow_until_refused", "malformed"]
+    guests += ["outcome_outside", "grow_table", "infinite_loop", "sleeps", "counts"]
+    targets = [plane.target(guest, fuel=limits.SLICE_FUEL * 3) for guest in guests]
+    for target in targets:
+        await plane.cache.load(target.snapshot)
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    ended: Counter[str] = Counter()
+
+    def done(outcome: Outcome) -> None:
+        ended[type(outcome.error).__name__ if outcome.error else "answer"] += 1
+
+    async def round_of(count: int) -> None:
+        tickets = []
+        for number in range(count):
+            ticket = plane.submit(chance.choice(targets), done)
+            if chance.random() < 0.2:
+                ticket.cancel()
+            tickets.append(ticket)
+            if number % 50 == 49:  # the pool has 64 slots
+                while plane.scheduler.runnable:
+                    await asyncio.sleep(0)
+                for ticket in tickets:
+                    ticket.cancel()
+
+    # A first part touches the slots, fills caches, and is not counted.
+    await round_of(500)
+    plane.notes.kept.clear()
+    gc.collect()
+    before = figures()
+    counted = sum(ended.values())
+    for _ in range(20):
+        await round_of(500)
+        plane.notes.kept.clear()
+    gc.collect()
+    assert sum(ended.values()) - counted == 10_000
+    assert (plane.engine.live, plane.invoker.in_flight, plane.scheduler.waiting) == (0, 0, 0)
+    assert plane.engine.running == [None]
+    after = figures()
+    assert after[0] == before[0], "descriptors"
+    # A slot keeps at most the mapping of one image; which image that is, is the pool's affair. A leak would be thousands.
+    assert after[1] <= before[1] + plane.engine.settings.isolates_max
+    assert {"answer", "Raised", "Trapped", "OutOfFuel", "OutOfMemory", "AbiViolation", "Cancelled"} <= set(ended)
