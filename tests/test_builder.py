@@ -14,14 +14,15 @@ from typing import Any
 import pytest
 
 from isolet import builder, limits
-from isolet.builder import MODULE_FILE, PHASES, BuildRequest, build
+from isolet.builder import PHASES, BuildRequest, build
 from isolet.engine.engine import Engine, EngineSettings, wat
 from isolet.engine.isolate import Isolate, drive
-from isolet.errors import BuilderLost, InvalidParameter, ModuleInvalid
+from isolet.errors import BuilderLost, InvalidParameter, ModuleInvalid, StorageUnavailable
 from isolet.hostcalls.state import HostConstants, HostState
 from isolet.hostcalls.table import IMPORTS
 from isolet.snapshot import sections
 from isolet.storage.artifacts import Artifacts, read_key
+from isolet.storage.packages import MODULE_FILE
 
 pytestmark = pytest.mark.anyio
 
@@ -118,7 +119,7 @@ async def test_package_without_a_module_is_refused(house: House) -> None:
 async def test_package_that_is_no_zip_is_refused(house: House) -> None:
     request = house.request(None)
     Path(request.package_path).write_bytes(b"not a zip")
-    with pytest.raises(ModuleInvalid, match="is not a zip"):
+    with pytest.raises(StorageUnavailable, match="deploy again"):
         await build(request)
 
 

@@ -28,7 +28,8 @@ import signal
 import sys
 import uuid
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -36,13 +37,12 @@ from typing import Any, BinaryIO, Final
 import msgpack
 
 from . import abi, limits
-from .errors import BuilderLost, InvalidParameter, IsoletError, ModuleInvalid
+from .errors import BuilderLost, InvalidParameter, IsoletError, ModuleInvalid, StorageUnavailable
 from .frames import error_from_plain, error_to_plain
 from .model import LATEST, SnapshotInfo
 from .plain import snapshot_from_plain, snapshot_to_plain
+from .storage.packages import MODULE_FILE, PackageFiles
 
-# The module's place in a package.
-MODULE_FILE: Final = "function.wasm"
 # What a phase of `build` may be, in their order; the middle ones are snapshot/make.py's.
 PHASES: Final = ("starting", "validating", "compiling", "initialising", "freezing", "optimising", "storing")
 
@@ -253,26 +253,27 @@ def _build(request: BuildRequest, progress: Progress) -> SnapshotInfo:
     from .snapshot.make import Maker
     from .storage.artifacts import Artifacts, read_key
 
-    with _Package(request.package_path) as package:
-        constants = HostConstants(
-            name=request.name,
-            version=request.version,
-            arn=request.arn,
-            memory_mb=request.memory_mb,
-            environment=[f"{key}={value}".encode() for key, value in request.environment.items()],
-            package=package,
-            handler=request.handler,
-        )
-        maker = Maker(IMPORTS)
-        artifacts = Artifacts(Path(request.artifacts_path), read_key(Path(request.key_path)), maker.fingerprint)
-        guest = Guest(
-            memory_bytes_max=request.memory_mb * limits.MIB,
-            witness=lambda: HostState(constants, initialising=True),
-            warmup=_warmup(request, package),
-        )
-        made = maker.make(package.module(), guest, progress)
-        progress("storing")
-        return artifacts.write(made.artifact, made.info)
+    module = _module(Path(request.package_path))
+    package = PackageFiles(Path(request.package_path))
+    constants = HostConstants(
+        name=request.name,
+        version=request.version,
+        arn=request.arn,
+        memory_mb=request.memory_mb,
+        environment=[f"{key}={value}".encode() for key, value in request.environment.items()],
+        package=package,
+        handler=request.handler,
+    )
+    guest = Guest(
+        memory_bytes_max=request.memory_mb * limits.MIB,
+        witness=lambda: HostState(constants, initialising=True),
+        warmup=_warmup(request, package),
+    )
+    maker = Maker(IMPORTS)
+    artifacts = Artifacts(Path(request.artifacts_path), read_key(Path(request.key_path)), maker.fingerprint)
+    made = maker.make(module, guest, progress)
+    progress("storing")
+    return artifacts.write(made.artifact, made.info)
 
 
 def _warmup(request: BuildRequest, package: Mapping[str, bytes]) -> bytes | None:
@@ -292,38 +293,15 @@ def _warmup(request: BuildRequest, package: Mapping[str, bytes]) -> bytes | None
     return abi.pack_envelope(abi.pack(event), constants, str(uuid.uuid4()), 2**53 - 1, os.urandom(limits.ENTROPY_BYTES))
 
 
-class _Package(Mapping[str, bytes]):
-    """The files of a package, read when they are asked for. The zip was checked when it was taken in."""
-
-    def __init__(self, path: str) -> None:
-        try:
-            self._zip = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile) as error:
-            raise ModuleInvalid(f"the package is not a zip that can be read: {error}") from None
-        self._names = {info.filename for info in self._zip.infolist() if not info.is_dir()}
-
-    def __enter__(self) -> _Package:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._zip.close()
-
-    def __getitem__(self, name: str) -> bytes:
-        if name not in self._names:
-            raise KeyError(name)
-        return self._zip.read(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def module(self) -> bytes:
-        try:
-            return self[MODULE_FILE]
-        except KeyError:
-            raise ModuleInvalid(f"the package has no {MODULE_FILE} at its top; put the compiled module there") from None
+def _module(path: Path) -> bytes:
+    """`function.wasm` of a package. The zip was checked when it was taken in."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(MODULE_FILE)
+    except KeyError:
+        raise ModuleInvalid(f"the package has no {MODULE_FILE} at its top; put the compiled module there") from None
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise StorageUnavailable(f"the package cannot be read ({error}); deploy again") from None
 
 
 if __name__ == "__main__":
