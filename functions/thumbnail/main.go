@@ -117,12 +117,11 @@ func thumbnail(event Event) (*Thumbnail, error) {
 		from.Width, from.Height = from.Height, from.Width
 	}
 	width, height := fit(from.Width, from.Height, event.Width, event.Height)
-	var made image.Image
+	asStored := image.Pt(width, height)
 	if turn.swaps() {
-		made = turn.apply(resize(source, height, width))
-	} else {
-		made = turn.apply(resize(source, width, height))
+		asStored = image.Pt(height, width)
 	}
+	made := turn.apply(resize(source, asStored.X, asStored.Y))
 	if event.Format == "" {
 		event.Format = from.Format
 	}
@@ -187,15 +186,30 @@ func fit(width, height, boxWidth, boxHeight int) (int, int) {
 	return side(width), side(height)
 }
 
-func encode(made image.Image, format string, quality int) ([]byte, error) {
+func encode(made *image.NRGBA, format string, quality int) ([]byte, error) {
 	var packed bytes.Buffer
 	var err error
 	if format == "png" {
-		err = (&png.Encoder{CompressionLevel: png.DefaultCompression}).Encode(&packed, made)
+		err = png.Encode(&packed, made)
 	} else {
-		err = jpeg.Encode(&packed, made, &jpeg.Options{Quality: quality})
+		err = jpeg.Encode(&packed, onWhite(made), &jpeg.Options{Quality: quality})
 	}
 	return packed.Bytes(), err
+}
+
+// onWhite is the image without transparency, which JPEG has not, in the form that the encoder is fast for.
+func onWhite(made *image.NRGBA) *image.RGBA {
+	for i := 0; i < len(made.Pix); i += channels {
+		alpha := uint32(made.Pix[i+3])
+		if alpha == 255 {
+			continue
+		}
+		for j := i; j < i+3; j++ {
+			made.Pix[j] = byte((uint32(made.Pix[j])*alpha + 255*(255-alpha) + 127) / 255)
+		}
+		made.Pix[i+3] = 255
+	}
+	return &image.RGBA{Pix: made.Pix, Stride: made.Stride, Rect: made.Rect}
 }
 
 func init() { isolet.Handle(handle) }
