@@ -32,12 +32,13 @@ async def open_house(anyio_backend: Any) -> AsyncIterator[Opener]:
         control: Control | None = None,
         app: Any = None,
         targets: tuple[Target, ...] = (target(),),
+        invoker: Any = None,
         **limits: Any,
     ) -> House:
         table = RoutingTable()
         for each in targets:
             table.upsert(each)
-        clock, invoker = ManualClock(), Scripted(script)
+        clock, invoker = ManualClock(), invoker or Scripted(script)
         door = Door(table, invoker, http_limits=HttpLimits(**limits), clock=clock)
         house = House(door, invoker, clock, app or make_app(door, control))
         houses.append(house)

@@ -1,6 +1,5 @@
 """A real uvicorn server on a loopback port with the protocol class under test, an invoker that does as it is told, and
-a
-client that speaks bytes. Everything runs on one event loop, once asyncio's and once uvloop's."""
+a client that speaks bytes. Everything runs on one event loop, once asyncio's and once uvloop's."""
 
 from __future__ import annotations
 
