@@ -15,16 +15,16 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # The lowest floor first. A folder is one floor; a file or folder that is not named here has no place in the house.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "limits", "clock", "plain"),
+    ("errors", "limits", "clock"),
     ("model", "config", "manifest"),
-    ("abi", "lifecycle", "routing", "price", "report", "frames"),
-    ("engine", "storage"),
+    ("abi", "lifecycle", "routing", "price", "report", "frames", "plain", "records", "log_lines"),
+    ("engine", "storage", "supervisor"),
     ("hostcalls", "snapshot", "languages"),
     ("scheduler",),
     ("invoker",),
     ("builder", "recorder", "metrics"),
-    ("link", "uplink", "front", "aws", "keeper", "worker"),
-    ("server",),
+    ("link", "uplink", "fleet", "deployments", "front", "aws", "keeper", "worker"),
+    ("server", "doctor"),
     ("cli",),
 )
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}

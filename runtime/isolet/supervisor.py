@@ -62,10 +62,12 @@ class Supervisor:
         *,
         drain_s: float,
         on_ready: Callable[[], None] = lambda: None,
+        on_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self._stages = [[Child(role) for role in stage] for stage in stages]
         self._drain_s = drain_s
         self._on_ready = on_ready
+        self._on_stop = on_stop
         self._signals: list[int] = []
 
     def run(self) -> int:
@@ -168,6 +170,7 @@ class Supervisor:
     def _end(self, wakeup: int) -> int:
         """Ends the stages, the last first. Returns the exit status."""
         asked = bool(self._signals)
+        self._on_stop()
         for stage in reversed(self._stages):
             for child in stage:
                 if child.pid:

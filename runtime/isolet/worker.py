@@ -16,7 +16,6 @@ from starlette.applications import Starlette
 
 from . import limits
 from .engine.engine import Engine, EngineSettings
-from .errors import ArtifactMissing
 from .front.app import make_app
 from .front.door import Door
 from .hostcalls.table import IMPORTS
@@ -96,13 +95,7 @@ class Worker:
         return status, dict(answered), content
 
     async def _rebuild(self, digest: str) -> SnapshotInfo:
-        """The snapshot that took the place of a missing or corrupt one."""
-        names = [(t.tenant, t.name, t.version) for t in self.routes.targets() if t.snapshot.digest == digest]
-        await self._keeper.rebuild(digest)
-        for target in self.routes.targets():
-            if (target.tenant, target.name, target.version) in names:
-                return target.snapshot
-        raise ArtifactMissing(f"artifact {digest} is missing, and no function has it any more")
+        return await self._keeper.rebuild(digest)
 
     # ── from the keeper ─────────────────────────────────────────────────────────────────────────────────────────
 

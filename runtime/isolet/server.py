@@ -1,0 +1,335 @@
+"""build(config): the only place that knows everyone. Keeper, workers, and who keeps them running.
+
+    serve      supervisor ─┬─ keeper × 1      control plane: database, builds, routes, logs
+                           └─ worker × N      data plane: each with its own listening socket (SO_REUSEPORT)
+    embedded   the same objects in one process, wired by a call: `isolet dev`, tests
+
+Laws:
+- The listening sockets are the supervisor's, one per worker: when a worker dies, connections that wait in its backlog are
+  served by its replacement.
+- Workers are ready when they have the routing table; the server is ready when all of them are.
+- Nothing is served if the engine fails its self-test on this machine.
+- Draining: no new connections, what is under way ends (at most `drain_s`), records are sent, then the keeper ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+import uvloop
+
+from . import builder
+from .builder import BuildRequest
+from .config import Config
+from .deployments import Build
+from .engine import selftest
+from .errors import EngineFault, InvalidParameter, StorageUnavailable
+from .front.protocol import protocol_factory
+from .keeper import Keeper
+from .link import SOCKET_PATH_BYTES_MAX, Link, listen, pair
+from .model import SnapshotInfo
+from .storage.artifacts import Artifacts, read_key
+from .storage.packages import Packages
+from .supervisor import Role, Supervisor
+from .uplink import Reconnecting, Uplink
+from .worker import Worker, make_engine
+
+logger = logging.getLogger("isolet.server")
+
+# Connections that may wait to be accepted; the kernel's own cap (net.core.somaxconn) is usually 4,096.
+BACKLOG = 2_048
+# Container objects that may be born before the collector looks: what invocations make dies by its reference count.
+GC_THRESHOLD = 50_000
+
+
+def url_of(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+# ── processes ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def serve(config: Config, on_ready: Callable[[str], None] = lambda url: None) -> int:
+    """Serves until SIGTERM or SIGINT; returns the exit status. `on_ready` is given the URL once everything serves.
+
+    Raises InvalidParameter (the address cannot be used), StorageUnavailable (the data directory cannot), EngineFault (the
+    engine fails its self-test).
+    """
+    prepare(config)
+    require_engine()
+    sockets = bind(config.host, config.port, config.workers)
+    port = sockets[0].getsockname()[1]
+    with link_path(config) as path:
+        keeper = Role("keeper", partial(run_keeper, config, path, sockets))
+        workers = [Role(f"worker {n}", partial(run_worker, config, path, sockets, n)) for n in range(config.workers)]
+        supervisor = Supervisor(
+            [[keeper], workers],
+            drain_s=config.drain_s + 5,  # a worker ends by itself after drain_s; the rest is for its last records
+            on_ready=lambda: on_ready(url_of(config.host, port)),
+            on_stop=lambda: _close(sockets),
+        )
+        return supervisor.run()
+
+
+def prepare(config: Config) -> None:
+    """Makes the data directory and its key. Raises StorageUnavailable."""
+    try:
+        config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as reason:
+        raise StorageUnavailable(
+            f"the data directory {config.data} cannot be used ({reason.strerror}); choose another with --data"
+        ) from None
+    read_key(config.key_path)
+
+
+def require_engine() -> None:
+    """Runs the engine's self-test in a process of its own: what fails it may be a crash. Raises EngineFault."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        failures = ["the self-test did not run"]
+        with contextlib.suppress(BaseException):
+            failures = [str(failure) for failure in selftest.run()]
+            for failure in failures:
+                print(failure, file=sys.stderr)
+            sys.stderr.flush()
+        os._exit(1 if failures else 0)
+    _, status = os.waitpid(pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    if code != 0:
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else "failed"
+        raise EngineFault(f"the engine's self-test {how} on this machine; `isolet doctor` says more")
+
+
+def bind(host: str, port: int, count: int) -> list[socket.socket]:
+    """`count` listening sockets on one address; the kernel spreads connections over them. Raises InvalidParameter."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        _require_free(family, address)
+        sockets = []
+        for _ in range(count):
+            listening = socket.socket(family, socket.SOCK_STREAM)
+            sockets.append(listening)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            listening.bind(address)
+            address = listening.getsockname()  # port 0 becomes a number with the first
+            listening.listen(BACKLOG)
+            listening.setblocking(False)
+        return sockets
+    except OSError as reason:
+        raise InvalidParameter(
+            f"cannot listen on {host}:{port} ({reason.strerror}); choose another address with --host and --port"
+        ) from None
+
+
+def _require_free(family: int, address: tuple[object, ...]) -> None:
+    """SO_REUSEPORT would let us share the port with a server of the same user that has it, too: two halves of requests."""
+    if address[1] == 0:
+        return
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+
+
+@contextlib.contextmanager
+def link_path(config: Config) -> Iterator[Path]:
+    """Where keeper and workers meet: in the data directory, or in a temporary one if that path is too long for a socket."""
+    path = config.socket_path.resolve()
+    if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
+        yield path
+    else:
+        with tempfile.TemporaryDirectory(prefix="isolet-") as directory:
+            yield Path(directory) / "keeper.sock"
+
+
+def _close(sockets: list[socket.socket]) -> None:
+    for one in sockets:
+        one.close()
+
+
+# ── the keeper's process ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def make_keeper(config: Config) -> Keeper:
+    return Keeper(
+        database_path=config.database_path,
+        packages_path=config.packages_path,
+        artifacts_path=config.artifacts_path,
+        key_path=config.key_path,
+        build=_build(config),
+        evict=_evict(config),
+        prices=config.prices,
+        billing_step_ms=config.billing_step_ms,
+        builds_at_once=config.build.at_once,
+        routes_ack_s=config.routes_ack_s,
+    )
+
+
+def _build(config: Config) -> Build:
+    async def build(request: BuildRequest, progress: Callable[[str], None]) -> SnapshotInfo:
+        limits = config.build
+        return await builder.build(
+            request, progress, cpu_s=limits.cpu_s, wall_s=limits.wall_s, memory_bytes=limits.memory_bytes
+        )
+
+    return build
+
+
+def _evict(config: Config) -> Callable[[Collection[str]], object]:
+    # To evict, nothing of an artifact is read: the engine it was made for does not matter.
+    artifacts = Artifacts(config.artifacts_path, read_key(config.key_path), b"", config.artifact_bytes)
+    return artifacts.evict
+
+
+def run_keeper(config: Config, path: Path, sockets: list[socket.socket], ready: Callable[[], None]) -> None:
+    """The keeper's whole life, in its process."""
+    _close(sockets)
+
+    async def live() -> None:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        keeper = make_keeper(config)
+        await keeper.open()
+        listener = await listen(path, keeper.serve)
+        try:
+            ready()
+            await stop.wait()
+        finally:
+            await listener.close()
+            await keeper.close()
+
+    # The standard loop: builds are child processes, and nothing here is on the path of an invocation.
+    asyncio.run(live())
+
+
+# ── a worker's process ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn's server, told when it serves, and with signals only where it is a process's main purpose."""
+
+    def __init__(self, config: uvicorn.Config, *, signals: bool) -> None:
+        super().__init__(config)
+        self._signals = signals
+        self.serving = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.serving.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if self._signals:
+            with super().capture_signals():
+                yield
+        else:
+            yield
+
+
+def make_worker(config: Config) -> Worker:
+    """A worker's objects, on the running loop."""
+    engine = make_engine(config.isolates)
+    return Worker(
+        engine=engine,
+        artifacts=Artifacts(config.artifacts_path, read_key(config.key_path), engine.fingerprint, config.artifact_bytes),
+        packages=Packages(config.packages_path),
+        snapshots_max=config.snapshots,
+        billing_step_ms=config.billing_step_ms,
+    )
+
+
+def http_server(config: Config, worker: Worker, *, signals: bool) -> HttpServer:
+    settings = uvicorn.Config(
+        worker.app,
+        http=protocol_factory(worker.door),
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(config.drain_s)),
+    )
+    return HttpServer(settings, signals=signals)
+
+
+def run_worker(
+    config: Config, path: Path, sockets: list[socket.socket], number: int, ready: Callable[[], None]
+) -> None:
+    """A worker's whole life, in its process."""
+    _close([other for other in sockets if other is not sockets[number]])
+
+    async def live() -> None:
+        worker = make_worker(config)
+
+        async def greet(link: Link) -> None:
+            await Uplink(link, worker.name).hello()
+
+        link = Reconnecting(path, worker.downcalls, greet)
+        worker.attach(link)
+        await link.wait_up()
+        server = http_server(config, worker, signals=True)
+        serving = asyncio.ensure_future(server.serve([sockets[number]]))
+        await server.serving.wait()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD)
+        ready()
+        await serving
+        await worker.drain()
+        await link.close()
+
+    uvloop.run(live())
+
+
+# ── one process ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Embedded:
+    """Keeper and one worker in this process. `url` answers; `worker` and `keeper` are the objects themselves."""
+
+    def __init__(self, url: str, worker: Worker, keeper: Keeper) -> None:
+        self.url = url
+        self.worker = worker
+        self.keeper = keeper
+
+
+@contextlib.asynccontextmanager
+async def embedded(config: Config) -> AsyncIterator[Embedded]:
+    """A server in the running loop, until the block ends. Raises as `serve` does, but without a self-test."""
+    prepare(config)
+    sockets = bind(config.host, config.port, 1)
+    keeper = make_keeper(config)
+    await keeper.open()
+    worker = make_worker(config)
+    link, theirs = pair(worker.downcalls, keeper.serve)
+    try:
+        await worker.attach(link).hello()
+        server = http_server(config, worker, signals=False)
+        serving = asyncio.ensure_future(server.serve(sockets))
+        await server.serving.wait()
+        try:
+            yield Embedded(url_of(config.host, sockets[0].getsockname()[1]), worker, keeper)
+        finally:
+            server.should_exit = True
+            await serving
+            await worker.drain()
+    finally:
+        await link.close()
+        await theirs.close()
+        await keeper.close()
+        _close(sockets)
