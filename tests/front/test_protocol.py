@@ -519,6 +519,24 @@ async def test_pipeline_is_bounded_and_loses_nothing(open_house: Opener) -> None
     assert not connection._read_paused
 
 
+async def test_bodies_that_wait_are_bounded_and_none_is_lost(open_house: Opener) -> None:
+    house = await open_house(script=lambda _: None)
+    client = await house.client()
+    body = b"x" * 500_000
+    client.send(post(b"Content-Type: text/plain", b"Content-Length: %d" % len(body), body=body) * 30)
+    held = await house.invoker.next()
+    connection = house.connections[0]
+    await house.until(lambda: connection._read_paused)
+    assert house.door.bodies_bytes < 3_000_000
+    for _ in range(29):
+        held.done(outcome(1))
+        assert (await client.reply()).status == 200
+        held = await house.invoker.next()
+        assert held.event["body"] == body.decode()
+    held.done(outcome(1))
+    assert (await client.reply()).status == 200
+
+
 async def test_burst_of_one_client_lets_others_in_between(house: House) -> None:
     greedy, other = await house.client(), await house.client()
     assert (await other.ask(GET)).status == 200

@@ -23,8 +23,8 @@ from ..errors import AbiViolation, InvalidRequestContent, ResponseTooLarge
 
 EMPTY_OBJECT = b"\x80"
 NIL = b"\xc0"
-# What is promised; what lies between this and the C decoders' own bounds (Python's recursion limit, msgpack's 1,024) may pass.
-# Exactly counting the levels of every event would cost it a third more.
+# What is promised; what lies between this and the C decoders' own bounds (Python's recursion limit, msgpack's 1,024)
+# may pass. Exactly counting the levels of every event would cost it a third more.
 DEPTH_PROMISED = 512
 
 _INFINITIES = (b"\xcb\x7f\xf0\0\0\0\0\0\0", b"\xcb\xff\xf0\0\0\0\0\0\0")

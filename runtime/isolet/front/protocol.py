@@ -24,7 +24,21 @@ number and size of headers, trailers and chunk extensions. On `Connection: upgra
 the next request: such a request is parsed again without its Upgrade header (Java's HttpClient sends `Upgrade: h2c` with
 its first POST).
 
-What was tried for speed, with an invoker that answers at once and `wrk -t2 -c32` on two shared cores:
+What was tried for speed (an invoker that answers at once, `wrk -t2 -c32` on two shared cores; medians of three runs):
+
+| | requests/s | user µs a request |
+|---|---|---|
+| uvicorn's own httptools class, bare ASGI hello | 36,000 | 13.1 |
+| this class: event packed, result checked, answer written | 56,600 | 9.6 |
+
+- No task, no future, no timer a request; a request that can be served at once is answered within `data_received`.
+- Half of what remains are the two system calls (uvloop writes at once; nothing to gather at one request a turn).
+- Remembering the last header list of the connection: 0.3 µs to compare against 1.5 µs (one header) to 5 µs (nine) to read
+  it anew. A client whose headers change with every request pays that much more; a bench with wrk does not show it.
+- Joining the event from packed pieces: 0.8 µs, against 1.5 µs for packing a dictionary that must be built first.
+- Request ids in batches 0.1 µs against 0.5 µs; `get_http_version` formats a string (0.2 µs) and is asked only when the
+  answer matters; exchanges without `super().__init__` chains and without slots 0.2 µs against 0.5 µs.
+- Refused: a memory of whole requests (bytes → event). Fast for wrk, and of no use to anybody else.
 """
 
 from __future__ import annotations
@@ -64,6 +78,8 @@ _REQUEST_BYTES_MIN = 18
 _BLANK_LINE = b"\r\n\r\n"
 # Data up to this size is given to the parser whole, unless it holds many requests.
 _WHOLE_BYTES = 4096
+# Bodies of waiting requests that a connection may hold before it is not read any more: the next one still comes whole.
+_WAITING_BYTES_MAX = 1024 * 1024
 # How many requests are started before the loop may see other connections.
 _BURST = 16
 _NO_HEAD = Head([])
@@ -203,8 +219,11 @@ class Connection(asyncio.Protocol):
             self._feed(data)
         else:
             self._feed_pieces(data)
-        if self._queue and self._active is None:
-            self._advance()
+        if self._queue:
+            if self._active is None:
+                self._advance()
+            if self._queue and self._is_full():
+                self._pause_reading(True)
 
     # ── parsing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -226,11 +245,10 @@ class Connection(asyncio.Protocol):
     def _feed_pieces(self, data: bytes) -> None:
         """Gives the parser `data` in pieces that hold few requests and few headers, until enough requests wait."""
         view = memoryview(data)
-        enough = self.door.limits.pipelined // 2
-        piece_bytes = max(_REQUEST_BYTES_MIN * enough, 512)
+        piece_bytes = max(_REQUEST_BYTES_MIN * (self.door.limits.pipelined // 2), 512)
         at = 0
         while at < len(view) and self._parser is not None:
-            if len(self._queue) >= enough:
+            if self._queue and self._is_full():
                 self._rest = bytes(view[at:])
                 break
             receiving = self._receiving
@@ -240,7 +258,14 @@ class Connection(asyncio.Protocol):
                 size = max(1, receiving.head.content_length - receiving.body_bytes)
             self._feed(view[at : at + size])
             at += size
-        self._pause_reading(bool(self._rest))
+
+    def _is_full(self) -> bool:
+        """True if enough requests wait, by their number or by their bodies."""
+        waiting = len(self._queue)  # half of `pipelined` is enough: a piece of data may hold the rest
+        return (
+            waiting >= self.door.limits.pipelined // 2
+            or sum([exchange.body_bytes for exchange in self._queue]) > _WAITING_BYTES_MAX
+        )
 
     def _mind_head(self, size: int) -> None:
         """A head has begun and is not complete: its deadline runs, its bytes are counted."""
@@ -465,6 +490,8 @@ class Connection(asyncio.Protocol):
                 exchange.keep_alive = False
                 exchange.answer(wire.aws_error(defect))
         self._advancing = False
+        if self._read_paused or self._rest:
+            self._pause_reading(bool(self._rest) or self._is_full())
 
     def _advance_later(self) -> None:
         self._advance_soon = False
