@@ -220,11 +220,11 @@ def run_keeper(config: Config, path: Path, sockets: list[socket.socket], ready: 
 
 
 class HttpServer(uvicorn.Server):
-    """uvicorn's server, told when it serves, and with signals only where it is a process's main purpose."""
+    """uvicorn's server, told when it serves. Signals are ours: uvicorn would raise them again once it has stopped, and the
+    process would be gone before its last records are sent."""
 
-    def __init__(self, config: uvicorn.Config, *, signals: bool) -> None:
+    def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self._signals = signals
         self.serving = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -233,11 +233,11 @@ class HttpServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        if self._signals:
-            with super().capture_signals():
-                yield
-        else:
-            yield
+        yield
+
+    def stop(self) -> None:
+        """Begins to drain: no new connections, what is under way ends."""
+        self.should_exit = True
 
 
 def make_worker(config: Config) -> Worker:
@@ -252,7 +252,7 @@ def make_worker(config: Config) -> Worker:
     )
 
 
-def http_server(config: Config, worker: Worker, *, signals: bool) -> HttpServer:
+def http_server(config: Config, worker: Worker) -> HttpServer:
     settings = uvicorn.Config(
         worker.app,
         http=protocol_factory(worker.door),
@@ -264,7 +264,7 @@ def http_server(config: Config, worker: Worker, *, signals: bool) -> HttpServer:
         server_header=False,
         timeout_graceful_shutdown=max(1, round(config.drain_s)),
     )
-    return HttpServer(settings, signals=signals)
+    return HttpServer(settings)
 
 
 def run_worker(
@@ -282,7 +282,8 @@ def run_worker(
         link = Reconnecting(path, worker.downcalls, greet)
         worker.attach(link)
         await link.wait_up()
-        server = http_server(config, worker, signals=True)
+        server = http_server(config, worker)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
         serving = asyncio.ensure_future(server.serve([sockets[number]]))
         await server.serving.wait()
         gc.collect()
@@ -319,13 +320,13 @@ async def embedded(config: Config) -> AsyncIterator[Embedded]:
     link, theirs = pair(worker.downcalls, keeper.serve)
     try:
         await worker.attach(link).hello()
-        server = http_server(config, worker, signals=False)
+        server = http_server(config, worker)
         serving = asyncio.ensure_future(server.serve(sockets))
         await server.serving.wait()
         try:
             yield Embedded(url_of(config.host, sockets[0].getsockname()[1]), worker, keeper)
         finally:
-            server.should_exit = True
+            server.stop()
             await serving
             await worker.drain()
     finally:
