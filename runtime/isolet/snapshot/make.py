@@ -53,7 +53,7 @@ class Maker:
         return self._final.fingerprint
 
     def make(self, wasm: bytes, guest: Guest, progress: Progress = lambda phase: None) -> Made:
-        """The snapshot of `wasm`; `progress` is told each of PHASES as it begins. ModuleInvalid: what is wrong with it."""
+        """The snapshot of `wasm`; `progress` is told each of PHASES as it begins. ModuleInvalid if it cannot be."""
         phases = _Phases(progress)
         phases.begin("validating")
         module = validate(wasm, self._imports, guest.memory_bytes_max)

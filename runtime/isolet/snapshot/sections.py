@@ -213,7 +213,7 @@ def parse(wasm: bytes) -> Module:
     sections = tuple(_sections(wasm))
     readers = {s.id: Reader(wasm, s.start, s.end, _NAMES[s.id]) for s in sections if s.id != CUSTOM}
 
-    types = _vector(readers, TYPE, _signature)
+    types = _vector(readers, TYPE, _signature, limits.MODULE_TYPES_MAX)
     imports = _vector(readers, IMPORT, lambda r: _import(r, len(types)))
     functions = _vector(readers, FUNCTION, lambda r: r.index(len(types), "type"))
     tables = _vector(readers, TABLE, _table)
@@ -370,12 +370,17 @@ class Reader:
 _Item = TypeVar("_Item")
 
 
-def _vector(readers: Mapping[int, Reader], section: int, item: Callable[[Reader], _Item]) -> tuple[_Item, ...]:
+def _vector(
+    readers: Mapping[int, Reader],
+    section: int,
+    item: Callable[[Reader], _Item],
+    most: int = limits.MODULE_ITEMS_MAX,
+) -> tuple[_Item, ...]:
     """The entries of a section that is one vector; none if the section is not there."""
     reader = readers.get(section)
     if reader is None:
         return ()
-    entries = tuple([item(reader) for _ in range(reader.count())])
+    entries = tuple([item(reader) for _ in range(reader.count(most))])
     _require_end(reader)
     return entries
 
