@@ -75,11 +75,17 @@ _OPTION_LANGUAGE = {"cflags": "c", "stack_kb": "c", "tags": "go"}
 
 # The part of linear memory that C's own stack gets. zig's default is 16 MiB, which no small function's memory would
 # hold; overflowing it is a trap, since nothing lies below it.
-# wasm-ld's own default. The data lies behind the stack: within the slot's resident bytes, no page of a small function faults.
+# wasm-ld's own default. The data lies behind the stack: within the slot's resident bytes, no page of a small function
+# faults.
 STACK_KB_DEFAULT = 64
 STACK_KB_MIN = 16
 STACK_KB_MAX = 64 * 1024
 assert STACK_KB_DEFAULT * limits.KIB < limits.MEMORY_MB_MIN * limits.MIB, "the smallest memory holds the default stack"
+
+
+def is_name(text: str) -> bool:
+    """Whether a function may be called so."""
+    return len(text) <= limits.FUNCTION_NAME_CHARS_MAX and _NAME.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
