@@ -211,8 +211,8 @@ class House:
             server.close()
         for client in self._clients:
             client.writer.transport.abort()
-        for connection in self.connections:
-            connection.transport.abort()
+        for member in list(self.door.connections):
+            member.abort("end of the test")
         await self.until(lambda: not self.door.connections)
         await self.until(lambda: not self.server.server_state.tasks)
         self.door.close()

@@ -761,6 +761,29 @@ async def test_reader_that_takes_nothing_is_cut_off(open_house: Opener) -> None:
     assert house.door.counters.swept["slow reader"] == 1
 
 
+async def test_last_answer_may_take_as_long_as_its_reader_needs(open_house: Opener) -> None:
+    house = await open_house(script=big)
+    client = await house.client()
+    client.reader._transport.pause_reading()  # type: ignore[attr-defined]
+    client.send(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    await house.until(lambda: bool(house.door.stalled))
+    house.later(9)  # longer than lingering may last
+    client.reader._transport.resume_reading()  # type: ignore[attr-defined]
+    assert len((await client.reply()).body) == BIG
+    assert await client.ended() == b""
+
+
+async def test_last_answer_that_nobody_takes_is_dropped(open_house: Opener) -> None:
+    house = await open_house(script=big)
+    client = await house.client()
+    client.reader._transport.pause_reading()  # type: ignore[attr-defined]
+    client.send(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    await house.until(lambda: bool(house.door.stalled))
+    house.later(13)
+    await house.until(lambda: not house.door.connections)
+    assert house.door.counters.swept["slow reader"] == 1
+
+
 async def test_unread_answers_of_all_have_one_bound_and_the_largest_goes_first(open_house: Opener) -> None:
     house = await open_house(script=big)
     for _ in range(3):

@@ -11,6 +11,7 @@ Laws:
 
 from __future__ import annotations
 
+import logging
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ from ..model import Invocation, Outcome
 from ..routing import Match
 from . import events, wire
 from .head import Head
+
+_log = logging.getLogger("isolet.front")
 
 if TYPE_CHECKING:
     from .door import Ticket
@@ -70,6 +73,7 @@ class Refusal(Exchange):
         if self.connection is not None:
             door = self.connection.door
             door.counters.refused[self.error.name] += 1
+            _log.info("refused %s: %s: %s", self.connection.client, self.error.name, self.error.message)
             self.answer(wire.aws_error(self.error, door.request_id()))
 
 

@@ -139,9 +139,9 @@ class Connection(asyncio.Protocol):
         self._rest = b""
         self._read_paused = False
         self._write_paused = False
-        self._stalled_at = 0  # unsent bytes when writing was paused
+        self._stalled_at = 0  # unsent bytes at `_since_s`, while an answer waits for its reader
         self._closing = False
-        self._lingering = False
+        self._aborted = False
         self._since_s = 0.0
         self._idle_allowed_s = 0.0
 
@@ -197,6 +197,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._write_paused = False
         self._since_s = self.door.now_s
+        self._stalled_at = self.transport.get_write_buffer_size()
         self.door.stalled.discard(self)
         if self._flow is not None:
             self._flow.resume_writing()
@@ -539,12 +540,12 @@ class Connection(asyncio.Protocol):
         self._closing = True
         self._parser = None
         self._since_s = self.door.now_s
+        self._stalled_at = self.transport.get_write_buffer_size()
         for exchange in self._queue:  # asked for after the last answer
             self.door.bodies_bytes -= exchange.body_bytes
             exchange.abandon()
         self._queue.clear()
         if linger and self.transport.can_write_eof():
-            self._lingering = True
             self._pause_reading(False)
             self.transport.write_eof()
         else:
@@ -559,6 +560,9 @@ class Connection(asyncio.Protocol):
 
     def abort(self, reason: str) -> None:
         """Ends the connection now, whatever it holds."""
+        if self._aborted:
+            return
+        self._aborted = True
         self.door.counters.swept[reason] += 1
         self._abandon_all()
         self.transport.abort()
@@ -579,13 +583,13 @@ class Connection(asyncio.Protocol):
         # The stamp is of the last sweep before the phase began: up to SWEEP_S too early.
         waited_s = now_s - self._since_s - limits.SWEEP_S
         limit = self.door.limits
-        if self._closing:
-            if waited_s > limit.linger_s:
-                self.abort("slow to close")
-        elif self._write_paused:
+        if self._write_paused or (self._closing and self.transport.get_write_buffer_size()):
             sent = self._stalled_at - self.transport.get_write_buffer_size()
             if sent < limit.body_bytes_per_s * (waited_s - limit.headers_timeout_s):
                 self.abort("slow reader")
+        elif self._closing:
+            if waited_s > limit.linger_s:
+                self.abort("slow to close")
         elif self._active is not None or self._queue:
             pass  # an invocation has its own deadline
         elif self._receiving is not None:
