@@ -24,7 +24,6 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 from . import limits
 from .builder import BuildRequest
@@ -108,8 +107,9 @@ class Deployments:
         self._pruning = False
         # What was refused, as `error_to_plain`: an exception that is raised again and again grows.
         self._refused: OrderedDict[tuple[Any, ...], list[Any]] = OrderedDict()
-        # Commit and route of one function happen together: else a deletion could come between, and be undone.
-        self._locks: WeakValueDictionary[_Name, asyncio.Lock] = WeakValueDictionary()
+        # Registry and table change together, one change at a time: else a deletion could come between and be undone,
+        # and two functions could find one route free. Telling the workers comes after, and says what is true by then.
+        self._commits = asyncio.Lock()
 
     # ── the life of the keeper ──────────────────────────────────────────────────────────────────────────────────
 
@@ -216,27 +216,29 @@ class Deployments:
 
     async def delete(self, tenant: str, name: str) -> None:
         """Raises UnknownFunction. No worker serves it any more when this returns."""
-        async with self._lock(tenant, name):
+        async with self._commits:
             if not await self._registry.delete(tenant, name):
                 raise UnknownFunction(f"Function not found: {function_arn(tenant, name)}")
-            await self._fleet.unroute(tenant, name)
+            self._fleet.table.remove(tenant, name)
+        await self._fleet.tell(tenant, name)
         self._prune_soon()
 
     async def _commit(self, entry: Entry, revision: str) -> bool:
-        """Stores and routes. False, and nothing happened, if the function is no longer at `revision`."""
-        function = entry.function
-        async with self._lock(function.tenant, function.name):
+        """Stores and routes. False, and nothing happened, if the function is no longer at `revision`.
+
+        Raises Conflict if another function has taken its routes meanwhile.
+        """
+        function, target, table = entry.function, entry.target, self._fleet.table
+        async with self._commits:
+            if target is not None:
+                self._require_routes(target)
             if not await self._registry.replace(entry, revision):
                 return False
-            if entry.target is not None and entry.target not in self._fleet.table.targets():
-                await self._fleet.route(entry.target)
-            return True
-
-    def _lock(self, tenant: str, name: str) -> asyncio.Lock:
-        lock = self._locks.get((tenant, name))
-        if lock is None:
-            lock = self._locks[tenant, name] = asyncio.Lock()
-        return lock
+            if target is None or target in table.targets():
+                return True
+            table.upsert(target)
+        await self._fleet.tell(function.tenant, function.name)
+        return True
 
     def _require_settled(self, function: Function, change: Change) -> None:
         if change.revision_id is not None and change.revision_id != function.revision_id:
@@ -249,15 +251,15 @@ class Deployments:
     def _require_acceptable(self, function: Function) -> None:
         """Refuses at once what is known to fail: bytes that were refused before, routes that are taken."""
         self._require_not_refused(_key(function))
-        self._require_routes(function)
+        self._require_routes(_target(function, _NO_SNAPSHOT))
 
     def _require_not_refused(self, key: tuple[Any, ...]) -> None:
         if refused := self._refused.get(key):
             raise error_from_plain(refused)
 
-    def _require_routes(self, function: Function) -> None:
-        if conflicts := self._fleet.table.conflicts(_target(function, _NO_SNAPSHOT)):
-            raise Conflict(f"{function.name} cannot be served: {'; '.join(conflicts)}; choose others")
+    def _require_routes(self, target: Target) -> None:
+        if conflicts := self._fleet.table.conflicts(target):
+            raise Conflict(f"{target.name} cannot be served: {'; '.join(conflicts)}; choose others")
 
     def _changed(self, function: Function, change: Change, stored: Package | None) -> Function:
         """The function with what was asked for, before anything is built."""
@@ -322,7 +324,6 @@ class Deployments:
 
     async def _finish(self, entry: Entry, snapshot: SnapshotInfo) -> None:
         function = entry.function
-        self._require_routes(function)  # another function may have taken one meanwhile
         done = replace(
             function,
             state=State.ACTIVE,

@@ -5,7 +5,7 @@ Laws:
   change in time is cut off: it comes back, and gets all of it.
 - Changes reach one worker one at a time, and each says what the table says when it is sent, not when it was asked for:
   whatever overtakes whatever, the last word is the present.
-- `route` and `unroute` return when no attached worker serves the old table any more.
+- When `tell` returns, no attached worker serves what the table said before.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Fleet:
     def __init__(self, ack_s: float = limits.ROUTES_ACK_S) -> None:
         self._ack_s = ack_s
         self._members: dict[Link, Member] = {}
+        # Changed by deployments.py, in the moment of a commit; `tell` follows.
         self.table = RoutingTable()
 
     def __len__(self) -> int:
@@ -75,17 +76,8 @@ class Fleet:
 
     # ── the table ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def route(self, target: Target) -> None:
-        """Every attached worker serves `target` when this returns."""
-        self.table.upsert(target)
-        await self._tell_all(target.tenant, target.name)
-
-    async def unroute(self, tenant: str, name: str) -> None:
-        """No attached worker serves the function any more when this returns."""
-        self.table.remove(tenant, name)
-        await self._tell_all(tenant, name)
-
-    async def _tell_all(self, tenant: str, name: str) -> None:
+    async def tell(self, tenant: str, name: str) -> None:
+        """Every attached worker serves what the table says of this function now when this returns."""
         await asyncio.gather(*(self._tell(member, tenant, name) for member in list(self._members.values())))
 
     async def _tell(self, member: Member, tenant: str, name: str) -> None:

@@ -1,0 +1,151 @@
+"""A keeper with a builder that only says it built, and workers that only remember: for tests of the control plane."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from isolet.builder import BuildRequest
+from isolet.clock import ManualClock
+from isolet.keeper import Keeper
+from isolet.link import LocalLink, pair
+from isolet.model import Function, Settings, SnapshotInfo, Target
+from isolet.storage.packages import WASM_MAGIC
+from isolet.uplink import Downcalls, Uplink
+
+ROLE = "arn:aws:iam::000000000000:role/service"
+TENANT = "000000000000"
+
+
+def package(content: str = "v1") -> bytes:
+    """A zip that is accepted; another content makes another digest."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("function.wasm"), WASM_MAGIC + content.encode())
+    return buffer.getvalue()
+
+
+class FakeBuilder:
+    """Builds at once, or when told to; fails when told to. Every build makes another digest."""
+
+    def __init__(self) -> None:
+        self.requests: list[BuildRequest] = []
+        self.running = 0
+        self.running_max = 0
+        self.fails: Exception | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.began = asyncio.Event()
+
+    async def __call__(self, request: BuildRequest, progress: Callable[[str], None]) -> SnapshotInfo:
+        self.requests.append(request)
+        self.running += 1
+        self.running_max = max(self.running, self.running_max)
+        try:
+            progress("compiling")
+            self.began.set()
+            await self.gate.wait()
+            if self.fails is not None:
+                raise self.fails
+        finally:
+            self.running -= 1
+        digest = hashlib.sha256(f"{request.package_path} {len(self.requests)}".encode()).hexdigest()
+        return SnapshotInfo(digest, True, (), 4_096, 65_536, 1 << 20, 70_000, 123_456, 0.25, 10_000)
+
+    def hold(self) -> None:
+        self.gate.clear()
+        self.began.clear()
+
+
+class FakeWorker:
+    """Takes routes as a worker does, and remembers them."""
+
+    def __init__(self, keeper: Keeper, name: str = "w" * 32) -> None:
+        self.table: dict[tuple[str, str], Target] = {}
+        self.pushes = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.asked = asyncio.Event()
+        self.fails: Exception | None = None
+        self.link: LocalLink
+        self.link, _ = pair(Downcalls(self._routes, lambda: {"isolates_live": 1, "pool_slots": 8}), keeper.serve)
+        self.uplink = Uplink(self.link, name)
+
+    async def _routes(self, replace: bool, targets: Sequence[Target], removed: Sequence[tuple[str, str]]) -> None:
+        self.asked.set()
+        await self.gate.wait()
+        if self.fails is not None:
+            raise self.fails
+        self.pushes += 1
+        if replace:
+            self.table.clear()
+        for name in removed:
+            self.table.pop(name, None)
+        for target in targets:
+            self.table[target.tenant, target.name] = target
+
+    def names(self) -> list[str]:
+        return sorted(name for _, name in self.table)
+
+
+@asynccontextmanager
+async def running_keeper(directory: Path, builder: FakeBuilder | None = None, **options: Any) -> AsyncIterator[Keeper]:
+    keeper = Keeper(
+        database_path=directory / "keeper.db",
+        packages_path=directory / "packages",
+        artifacts_path=directory / "artifacts",
+        key_path=directory / "artifacts.key",
+        build=builder or FakeBuilder(),
+        clock=ManualClock(),
+        **options,
+    )
+    await keeper.open()
+    try:
+        yield keeper
+    finally:
+        await keeper.close()
+
+
+async def create(keeper: Keeper, name: str = "f", settings: Settings | None = None, content: str = "v1") -> Function:
+    return await keeper.deployments.create(TENANT, name, settings or Settings(), package(content), ROLE, {})
+
+
+async def deployed(keeper: Keeper, name: str = "f", settings: Settings | None = None, content: str = "v1") -> Function:
+    await create(keeper, name, settings, content)
+    await keeper.deployments.settled()
+    return await keeper.deployments.get(TENANT, name)
+
+
+class Client:
+    """Talks to a keeper's control plane as HTTP clients do, in JSON."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+        self.headers: dict[str, str] = {}
+
+    async def __call__(
+        self, method: str, path: str, body: Any = None, headers: Sequence[tuple[str, str]] = ()
+    ) -> tuple[int, Any]:
+        path, _, query = path.partition("?")
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        status, answered, answer = await self._keeper.control(method, path, query, [("host", "x"), *headers], content)
+        self.headers = dict(answered)
+        assert self.headers["x-amzn-requestid"]
+        if "json" not in self.headers.get("content-type", ""):
+            return status, answer
+        return status, json.loads(answer)
+
+
+def run(main: Callable[[], Any]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(60):
+            await main()
+
+    asyncio.run(bounded())

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isolet import limits
+from isolet.errors import (
+    Conflict,
+    WorkerLost,
+)
+from isolet.link import Link, listen, pair
+from isolet.model import Invocation, Outcome, Target, Usage
+from isolet.recorder import Recorder
+from isolet.uplink import Downcalls, Reconnecting, Uplink
+from keeping import TENANT, deployed, run, running_keeper
+
+NOW_S = 1_700_000_000.5
+MS = 1_000_000
+
+
+def recorded(recorder: Recorder, target: Target, count: int, error: Exception | None = None) -> None:
+    for number in range(count):
+        invocation = Invocation(target, f"id-{number}", b"", 0)
+        outcome = Outcome(
+            None, error, Usage(2 * MS, 1_000, 20_000, 100, 65_536, 1, 0), ((2, 1_700_000_000_499, b"hi"),)
+        )
+        recorder.record(invocation, outcome, NOW_S)
+
+
+def test_worker_finds_the_next_keeper_and_its_records_are_taken_once(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A keeper ends while a worker lives: the worker comes back to the next one, with its records."""
+    directory = tmp_path_factory.mktemp("k")
+    path = directory / "keeper.sock"
+
+    async def main() -> None:
+        tables: list[list[str]] = []
+
+        async def take(replace: bool, targets: Any, removed: Any) -> None:
+            tables.append([target.name for target in targets])
+            recording.extend(targets)
+
+        async def greet(link: Link) -> None:
+            await Uplink(link, "w").hello()
+
+        async def pause(seconds: float) -> None:
+            pauses.append(seconds)
+            await asyncio.sleep(0)
+
+        pauses: list[float] = []
+        recording: list[Target] = []
+        link = Reconnecting(path, Downcalls(take, dict), greet, pause)
+        uplink = Uplink(link, "w")
+        with pytest.raises(WorkerLost, match="keeper is not there"):
+            await uplink.control("GET", "/healthz", "", [], b"")
+        async with running_keeper(directory) as keeper:
+            listener = await listen(path, keeper.serve)
+            await link.wait_up()
+            await deployed(keeper)
+            assert tables == [[], ["f"]]
+            recorder = Recorder(uplink.records)
+            recorded(recorder, recording[-1], 10)
+            await recorder.flush()
+            await listener.close()
+        assert pauses[:6] == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0]
+        recorded(recorder, recording[-1], 10)
+        with pytest.raises(WorkerLost):
+            await recorder.flush()
+        async with running_keeper(directory) as keeper:
+            listener = await listen(path, keeper.serve)
+            await link.wait_up()
+            assert tables[-1] == ["f"]
+            await recorder.close()
+            (row,) = await keeper.ledger.rows(TENANT)
+            assert row.totals.invocations == 20
+            status, headers, body = await uplink.control("GET", "/healthz", "", [], b"")
+            assert (status, body) == (200, b'{"status":"ok","workers":1,"functions":1}')
+            assert ("content-type", "application/json") in headers
+            await link.close()
+            await listener.close()
+
+    run(main)
+
+
+def test_search_for_a_keeper_ends_when_the_keeper_refuses_the_worker(tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("k") / "keeper.sock"
+
+    async def main() -> None:
+        async def serve(operation: str, body: Any) -> Any:
+            raise Conflict("restart the server")
+
+        async def greet(link: Link) -> None:
+            await Uplink(link, "w").hello()
+
+        listener = await listen(path, lambda _: serve)
+        link = Reconnecting(path, serve, greet)
+        with pytest.raises(Conflict, match="restart the server"):
+            await link.wait_up()
+        await listener.close()
+
+    run(main)
+
+
+def test_keeper_that_cannot_answer_in_time_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "CONTROL_REQUEST_S", 0.001)
+
+    async def main() -> None:
+        async def never(operation: str, body: Any) -> Any:
+            await asyncio.Event().wait()
+
+        link, _ = pair(never, lambda _: never)
+        with pytest.raises(WorkerLost, match=r"did not answer within 0.001 s \(GET /x\)"):
+            await Uplink(link, "w").control("GET", "/x", "", [], b"")
+
+    run(main)
