@@ -68,7 +68,7 @@ def test_mutant_is_made_or_refused(maker: Maker, text: str, chance: random.Rando
 
 
 @pytest.mark.slow
-@settings(max_examples=5_000, deadline=None, suppress_health_check=CHECKS)
+@settings(max_examples=2_000, deadline=None, suppress_health_check=CHECKS)
 @given(programs(), st.randoms(use_true_random=False))
 def test_mutant_is_made_or_refused_thoroughly(maker: Maker, text: str, chance: random.Random) -> None:
     made_or_refused(maker, mutate(wat(text), chance))

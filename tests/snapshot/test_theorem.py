@@ -51,7 +51,7 @@ def test_restored_guest_is_the_initialised_guest(engine: Engine, text: str, call
 
 
 @pytest.mark.slow
-@settings(max_examples=5_000, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(text=programs(), calls=CALLS)
 def test_restored_guest_is_the_initialised_guest_thoroughly(
     engine: Engine, text: str, calls: list[tuple[str, int, int]]
