@@ -166,7 +166,6 @@ def main() -> None:
     assert ours.life() == control.life(), "both sides answer the same"
     comparisons.append(_compare(parsed, "life of an isolate, hello in C", control.life, ours.life, ours.restore))
 
-    if not (ROOT / "benches" / "guests" / "table").is_dir(): return
     for name, what in (("table", "C, 1 MiB table filled in init"), ("gomap", "Go, 20,000-entry map built in init()")):
         wasm = wasm_of(ROOT / "benches" / "guests" / name)
         ours, control = Ours(engine, maker, wasm), Public(public, wasm, cold=True)
