@@ -37,6 +37,7 @@ from .settings import is_ours, tags_of, timeout, with_tags, without_tags
 _FUNCTIONS = "/2015-03-31/functions"
 _TAGS = "/2017-03-31/tags/{arn}"
 PACKAGE_PATH = "/isolet/packages/"
+DETAILS_PATH = "/isolet/functions/"
 
 # Precedent: ListFunctions gives at most 50, whatever MaxItems says.
 _PAGE_MAX = 50
@@ -95,6 +96,7 @@ class Functions:
             ("POST", _TAGS, self._tag),
             ("DELETE", _TAGS, self._untag),
             ("GET", PACKAGE_PATH + "{name}.zip", self._download),
+            ("GET", DETAILS_PATH + "{name}", self._details),
         ]
         # Lambda's own paths end in a slash in some operations, and SDKs send it.
         slashed = [("POST", f"{_FUNCTIONS}/", self._create), ("GET", f"{_FUNCTIONS}/", self._list)]
@@ -200,6 +202,11 @@ class Functions:
     async def _download(self, request: Request) -> Response:
         ref = _ref(request)
         return Response(await self._deployments.package(ref.tenant, ref.name), media_type="application/zip")
+
+    async def _details(self, request: Request) -> Response:
+        """What Lambda has no field for: the module, and the snapshot that it became."""
+        function = await self._found(request)
+        return json_response(details(function))
 
     async def _found(self, request: Request) -> Function:
         ref = _ref(request)
@@ -320,6 +327,30 @@ def configuration(function: Function) -> dict[str, Any]:
     runtime_digest = hashlib.sha256(function.settings.runtime.encode()).hexdigest()
     runtime_arn = f"arn:aws:lambda:{REGION}::runtime:{runtime_digest}"
     return listed(function) | {"RuntimeVersionConfig": {"RuntimeVersionArn": runtime_arn}} | _state(function)
+
+
+def details(function: Function) -> dict[str, Any]:
+    """Of the module and its snapshot; without `snapshot` while there is none."""
+    shown: dict[str, Any] = {
+        "name": function.name,
+        "language": function.settings.language,
+        "moduleBytes": function.module_bytes,
+        "packageBytes": function.code_bytes,
+    }
+    snapshot = function.snapshot
+    if snapshot is None:
+        return shown
+    return shown | {
+        "snapshot": {
+            "frozen": snapshot.baked,
+            "warnings": list(snapshot.warnings),
+            "memoryBytes": snapshot.memory_bytes,
+            "imageBytes": snapshot.image_bytes,
+            "artifactBytes": snapshot.artifact_bytes,
+            "buildS": round(snapshot.build_s, 6),
+            "initFuel": snapshot.init_fuel,
+        }
+    }
 
 
 def listed(function: Function) -> dict[str, Any]:
