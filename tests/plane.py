@@ -11,6 +11,7 @@ from time import perf_counter_ns
 
 from isolet import limits
 from isolet.engine.engine import Engine, EngineSettings, wat
+from isolet.errors import IsoletError
 from isolet.hostcalls.state import HostConstants, HostState
 from isolet.hostcalls.table import IMPORTS
 from isolet.invoker import Invoker
@@ -46,9 +47,13 @@ class Notes:
 
     def __init__(self) -> None:
         self.kept: list[tuple[Invocation, Outcome]] = []
+        self.refused: list[IsoletError] = []
 
     def record(self, invocation: Invocation, outcome: Outcome, ended_s: float) -> None:
         self.kept.append((invocation, outcome))
+
+    def refuse(self, target: Target, error: IsoletError, now_s: float) -> None:
+        self.refused.append(error)
 
 
 class Plane:

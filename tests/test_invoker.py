@@ -136,6 +136,7 @@ async def test_admission_refuses_before_an_isolate_exists(tmp_path: Path) -> Non
     with pytest.raises(Throttled, match="2 invocations") as refused:
         plane.submit(target, ends.append)
     assert refused.value.reason == "ConcurrentInvocationLimitExceeded"
+    assert plane.notes.refused == [refused.value]
     assert plane.engine.live == 2
     other = plane.target("answers", tenant="999999999999")
     assert (await plane.invoke(other)).value == 1, "another tenant has its own share"

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from isolet import limits
 from isolet.errors import (
     Conflict,
     WorkerLost,
@@ -103,15 +101,13 @@ def test_search_for_a_keeper_ends_when_the_keeper_refuses_the_worker(tmp_path_fa
     run(main)
 
 
-def test_keeper_that_cannot_answer_in_time_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "CONTROL_REQUEST_S", 0.001)
-
+def test_keeper_that_cannot_answer_in_time_is_said_so() -> None:
     async def main() -> None:
         async def never(operation: str, body: Any) -> Any:
             await asyncio.Event().wait()
 
         link, _ = pair(never, lambda _: never)
         with pytest.raises(WorkerLost, match=r"did not answer within 0.001 s \(GET /x\)"):
-            await Uplink(link, "w").control("GET", "/x", "", [], b"")
+            await Uplink(link, "w", request_s=0.001).control("GET", "/x", "", [], b"")
 
     run(main)

@@ -43,6 +43,8 @@ class Recorder(Protocol):
 
     def record(self, invocation: Invocation, outcome: Outcome, ended_s: float) -> None: ...
 
+    def refuse(self, target: Target, error: IsoletError, now_s: float) -> None: ...
+
 
 class Tenant:
     """What admission counts of one tenant."""
@@ -206,10 +208,12 @@ class Invoker:
         prepared = self._prepared.get(id(target)) or self._prepare(target)
         tenant = prepared.tenant
         if tenant.running >= self._concurrency_max:
-            raise Throttled(
+            refusal = Throttled(
                 f"Rate Exceeded: {tenant.running:,} invocations of {target.tenant} are running, which is its limit",
                 "ConcurrentInvocationLimitExceeded",
             )
+            self.recorder.refuse(target, refusal, time.time())
+            raise refusal
         attempt = Attempt(self, prepared, invocation, done)
         tenant.running += 1
         self.in_flight += 1

@@ -248,6 +248,7 @@ def make_worker(config: Config) -> Worker:
         artifacts=Artifacts(config.artifacts_path, read_key(config.key_path), engine.fingerprint, config.artifact_bytes),
         packages=Packages(config.packages_path),
         snapshots_max=config.snapshots,
+        request_s=config.request_s,
         billing_step_ms=config.billing_step_ms,
     )
 

@@ -46,9 +46,11 @@ Headers = list[tuple[str, str]]
 class Uplink:
     """What a worker asks of its keeper. Wraps any link: a `Reconnecting`, or one end of a local pair."""
 
-    def __init__(self, link: Link, worker: str) -> None:
+    def __init__(self, link: Link, worker: str, request_s: float = limits.CONTROL_REQUEST_S) -> None:
         self._link = link
         self.worker = worker
+        # How long a request of the control plane, or a build, may take.
+        self._request_s = request_s
 
     async def hello(self) -> None:
         await self._link.request("hello", {"worker": self.worker, "pid": os.getpid(), "protocol": PROTOCOL})
@@ -61,14 +63,14 @@ class Uplink:
         self, method: str, path: str, query: str, headers: Headers, body: bytes
     ) -> tuple[int, Headers, bytes]:
         """The control plane's answer to an HTTP request. Raises HostErrors only: refusals are answers."""
-        async with _within(limits.CONTROL_REQUEST_S, f"{method} {path}"):
+        async with _within(self._request_s, f"{method} {path}"):
             reply = await self._link.request("control", [method, path, query, headers, body])
         status, answered, content = reply
         return status, [(name, value) for name, value in answered], content
 
     async def rebuild(self, digest: str) -> SnapshotInfo:
         """What takes the place of a missing or corrupt artifact; our routing table names it when this returns."""
-        async with _within(limits.CONTROL_REQUEST_S, f"building {digest} again"):
+        async with _within(self._request_s, f"building {digest} again"):
             return snapshot_from_plain(await self._link.request("rebuild", [digest]))
 
 

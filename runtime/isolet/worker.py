@@ -42,6 +42,7 @@ class Worker:
         packages: Packages,
         snapshots_max: int = limits.SNAPSHOTS_LOADED_MAX,
         billing_step_ms: int = 1,
+        request_s: float = limits.CONTROL_REQUEST_S,
     ) -> None:
         # Names log streams and usage: unique among all workers that ever were.
         self.name = secrets.token_hex(16)
@@ -54,11 +55,12 @@ class Worker:
         self.door = Door(self.routes, self.invoker, billing_step_ms=billing_step_ms)
         self.app: Starlette = make_app(self.door, self._control)
         self.downcalls = Downcalls(self._take_routes, self.gauges)
+        self._request_s = request_s
         self._uplink: Uplink | None = None
 
     def attach(self, link: Link) -> Uplink:
         """Uses `link` for all that goes to the keeper."""
-        self._uplink = Uplink(link, self.name)
+        self._uplink = Uplink(link, self.name, self._request_s)
         return self._uplink
 
     async def drain(self) -> None:
