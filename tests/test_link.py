@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from isolet import limits
 from isolet.errors import (
@@ -72,12 +73,25 @@ def sockets(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     monkeypatch.setenv("PYTEST_SOCKETS", str(tmp_path_factory.mktemp("s")))
 
 
+# Workers run on uvloop, the keeper on asyncio's own loop.
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
+
+
+@pytest.fixture(autouse=True, params=LOOPS)
+def loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_LOOP", request.param)
+
+
 def run(main: Callable[[], Awaitable[None]]) -> None:
     async def bounded() -> None:
         async with asyncio.timeout(60):
             await main()
 
-    asyncio.run(bounded())
+    with asyncio.Runner(loop_factory=LOOPS[os.environ["PYTEST_LOOP"]]) as runner:
+        runner.run(bounded())
 
 
 # ── the interface, whichever way it is wired ────────────────────────────────────────────────────────────────────
