@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from inspect import signature
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from isolet import errors, limits
-from isolet.errors import HostError, IsoletError, Raised, Throttled, Trapped
+from isolet.errors import HostError, IsoletError, Raised, Throttled
 from isolet.frames import (
     FRAME_MAX,
     HEADER,
@@ -96,13 +98,13 @@ def every_class(cls: type[IsoletError] = IsoletError) -> list[type[IsoletError]]
 
 
 def instance(cls: type[IsoletError]) -> IsoletError:
-    if cls is Throttled:
-        return Throttled("too many", "ConcurrentInvocationLimitExceeded", 7)
-    if cls is Trapped:
-        return Trapped("acme/resize:3 divided by zero", "integer divide by zero")
+    """An error with something in each of its attributes."""
     if cls is Raised:
         return Raised("KeyError", "no such\nkey", ("at main.c:1", "at main.c:2"))
-    return cls(f"the words of {cls.__name__} with ✓ and \x1b")
+    if cls is Throttled:
+        return Throttled("too many", "ConcurrentInvocationLimitExceeded", 7)
+    words = [f"the {name} of {cls.__name__} with ✓ and \x1b" for name in list(signature(cls).parameters)]
+    return cls(*words)
 
 
 @pytest.mark.parametrize("cls", every_class())
