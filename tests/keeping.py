@@ -16,12 +16,15 @@ from isolet.builder import BuildRequest
 from isolet.clock import ManualClock
 from isolet.keeper import Keeper
 from isolet.link import LocalLink, pair
-from isolet.model import Function, Settings, SnapshotInfo, Target
+from isolet.model import Function, Invocation, Outcome, Settings, SnapshotInfo, Target, Usage
+from isolet.recorder import Recorder
 from isolet.storage.packages import WASM_MAGIC
 from isolet.uplink import Downcalls, Uplink
 
 ROLE = "arn:aws:iam::000000000000:role/service"
 TENANT = "000000000000"
+NOW_S = 1_700_000_000.5
+MS = 1_000_000
 
 
 def package(content: str = "v1") -> bytes:
@@ -149,3 +152,12 @@ def run(main: Callable[[], Any]) -> None:
             await main()
 
     asyncio.run(bounded())
+
+
+def recorded(recorder: Recorder, target: Target, count: int, error: Exception | None = None) -> None:
+    for number in range(count):
+        invocation = Invocation(target, f"id-{number}", b"", 0)
+        outcome = Outcome(
+            None, error, Usage(2 * MS, 1_000, 20_000, 100, 65_536, 1, 0), ((2, 1_700_000_000_499, b"hi"),)
+        )
+        recorder.record(invocation, outcome, NOW_S)

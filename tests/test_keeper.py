@@ -16,24 +16,10 @@ from isolet.errors import (
     UnsupportedOperation,
 )
 from isolet.link import connect, listen
-from isolet.model import Invocation, Outcome, Target, Usage
 from isolet.recorder import Recorder
 from isolet.records import Totals
 from isolet.uplink import Downcalls, Uplink
-from keeping import TENANT, Client, FakeWorker, deployed, run, running_keeper
-
-NOW_S = 1_700_000_000.5
-MS = 1_000_000
-
-
-def recorded(recorder: Recorder, target: Target, count: int, error: Exception | None = None) -> None:
-    for number in range(count):
-        invocation = Invocation(target, f"id-{number}", b"", 0)
-        outcome = Outcome(
-            None, error, Usage(2 * MS, 1_000, 20_000, 100, 65_536, 1, 0), ((2, 1_700_000_000_499, b"hi"),)
-        )
-        recorder.record(invocation, outcome, NOW_S)
-
+from keeping import MS, NOW_S, TENANT, Client, FakeWorker, deployed, recorded, run, running_keeper
 
 # ── records ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -10,22 +10,10 @@ from isolet.errors import (
     WorkerLost,
 )
 from isolet.link import Link, listen, pair
-from isolet.model import Invocation, Outcome, Target, Usage
+from isolet.model import Target
 from isolet.recorder import Recorder
 from isolet.uplink import Downcalls, Reconnecting, Uplink
-from keeping import TENANT, deployed, run, running_keeper
-
-NOW_S = 1_700_000_000.5
-MS = 1_000_000
-
-
-def recorded(recorder: Recorder, target: Target, count: int, error: Exception | None = None) -> None:
-    for number in range(count):
-        invocation = Invocation(target, f"id-{number}", b"", 0)
-        outcome = Outcome(
-            None, error, Usage(2 * MS, 1_000, 20_000, 100, 65_536, 1, 0), ((2, 1_700_000_000_499, b"hi"),)
-        )
-        recorder.record(invocation, outcome, NOW_S)
+from keeping import TENANT, deployed, recorded, run, running_keeper
 
 
 def test_worker_finds_the_next_keeper_and_its_records_are_taken_once(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -36,6 +36,7 @@ from .. import limits
 from ..errors import ArtifactCorrupt, ArtifactMissing, StorageUnavailable
 from ..model import SnapshotInfo
 from ..plain import snapshot_from_plain, snapshot_to_plain
+from .files import PARTIAL, create, sync_directory, write_whole
 
 KEY_BYTES: Final = 32
 _MAC_BYTES: Final = 32
@@ -43,7 +44,7 @@ _MAC_DOMAIN: Final = b"isolet artifact 1\0"
 # A seal holds a few strings; its warnings are bounded where they are made.
 _SEAL_BYTES_MAX: Final = 256 * limits.KIB
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-_CONTENT, _SEAL, _CORRUPT, _PARTIAL = ".cwasm", ".seal", ".corrupt", ".partial"
+_CONTENT, _SEAL, _CORRUPT = ".cwasm", ".seal", ".corrupt"
 # A write takes seconds: a partial file that is older has no writer any more.
 _PARTIAL_S_MAX: Final = 3600.0
 _CORRUPT_S_MAX: Final = 7 * 86_400.0
@@ -84,8 +85,8 @@ class Artifacts:
         )
         try:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write(self._directory / (digest + _CONTENT), content)
-            _write(self._directory / (digest + _SEAL), self._mac(body) + body)
+            write_whole(self._directory / (digest + _CONTENT), content)
+            write_whole(self._directory / (digest + _SEAL), self._mac(body) + body)
         except OSError as error:
             raise StorageUnavailable(f"the artifact {digest} cannot be stored: {error.strerror}") from None
         return sealed
@@ -208,35 +209,6 @@ class Artifacts:
         return stored
 
 
-def _write(path: Path, content: bytes) -> None:
-    """`content` as the whole of `path`, or OSError and nothing. A killed writer leaves a partial file, never this one."""
-    partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}{_PARTIAL}")
-    try:
-        _create(partial, content)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    _sync_directory(path.parent)
-
-
-def _create(path: Path, content: bytes) -> None:
-    """A new file of mode 0600 with `content`, synced."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 # ── the key ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -263,11 +235,11 @@ def read_key(path: Path) -> bytes:
 
 def _make_key(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}{_PARTIAL}")
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}{PARTIAL}")
     try:
-        _create(partial, secrets.token_bytes(KEY_BYTES))
+        create(partial, secrets.token_bytes(KEY_BYTES))
         with contextlib.suppress(FileExistsError):  # a link never replaces: the first key stays
             os.link(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)

@@ -19,7 +19,6 @@ import hashlib
 import io
 import os
 import re
-import secrets
 import stat
 import struct
 import time
@@ -31,12 +30,13 @@ from typing import NamedTuple
 
 from .. import limits
 from ..errors import InvalidParameter, ModuleInvalid, StorageUnavailable
+from .files import PARTIAL, write_whole
 
 MODULE_FILE = "function.wasm"
 WASM_MAGIC = b"\0asm\x01\0\0\0"
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_SUFFIX, _PARTIAL = ".zip", ".partial"
+_SUFFIX = ".zip"
 # What is younger may be a write under way, or a package whose function is about to be registered.
 PRUNE_AGE_S = 3_600.0
 # APPNOTE 4.3.16: the end record, in the last 22 bytes and at most 65,535 bytes of comment.
@@ -72,7 +72,7 @@ class Packages:
         )
         try:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write(self.path(package.digest), content)
+            write_whole(self.path(package.digest), content)
         except OSError as reason:
             raise StorageUnavailable(f"the package cannot be stored: {reason.strerror}") from None
         return package
@@ -106,7 +106,7 @@ class Packages:
             digest = entry.name.removesuffix(_SUFFIX)
             unused = _DIGEST.fullmatch(digest) is not None and digest not in in_use
             with contextlib.suppress(OSError):
-                if (unused or entry.name.endswith(_PARTIAL)) and time.time() - entry.stat().st_mtime > age_s:
+                if (unused or entry.name.endswith(PARTIAL)) and time.time() - entry.stat().st_mtime > age_s:
                     os.unlink(entry.path)
                     removed += [digest] if unused else []
         return removed
@@ -278,23 +278,3 @@ def _check_module(archive: zipfile.ZipFile) -> int:
             "components and text are not taken"
         )
     return size
-
-
-def _write(path: Path, content: bytes) -> None:
-    """`content` as the whole of `path`, durably. A killed writer leaves a partial file, never this one."""
-    partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}{_PARTIAL}")
-    try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
