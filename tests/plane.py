@@ -59,7 +59,7 @@ class Notes:
 class Plane:
     """One worker's invocations, without door and keeper. Made on a running event loop."""
 
-    def __init__(self, directory: Path, *, concurrency: int = 1000, isolates_max: int = 1100) -> None:
+    def __init__(self, directory: Path, *, concurrency: int = 1000, isolates_max: int = 1100, spares: int = 0) -> None:
         self.engine = engine(isolates_max)
         self.artifacts = Artifacts(directory / "artifacts", read_key(directory / "key"), self.engine.fingerprint)
         self.rebuilt: list[str] = []
@@ -67,7 +67,7 @@ class Plane:
         self.scheduler = Scheduler(asyncio.get_running_loop())
         self.cache = SnapshotCache(self.engine, self.artifacts, self._rebuild, lambda digest: _NOTHING)
         self.invoker = Invoker(
-            self.engine, self.cache, self.scheduler, self.notes, concurrency_tenant_max=concurrency
+            self.engine, self.cache, self.scheduler, self.notes, concurrency_tenant_max=concurrency, spares_max=spares
         )
         self._targets: dict[tuple[str, str], Target] = {}
         self._guests: dict[str, str] = {}

@@ -201,6 +201,49 @@ async def test_entropy_is_never_given_twice(tmp_path: Path) -> None:
     assert {len(one) for one in drawn} == {limits.ENTROPY_BYTES}
 
 
+async def test_isolate_restored_ahead_serves_the_next_invocation(tmp_path: Path) -> None:
+    plane = Plane(tmp_path, spares=2)
+    target = plane.target("counts")
+    raw = [(await plane.invoke(target)).error for _ in range(3)]
+    assert all(isinstance(error, AbiViolation) for error in raw), "it answers no msgpack"
+    target = plane.target("answers")
+    await plane.invoke(target)
+    await asyncio.sleep(0)  # the loop has nothing else to do
+    assert plane.engine.live == 1, "the spare"
+    ends: list[Outcome] = []
+    plane.submit(target, ends.append)
+    assert (ends[0].value, plane.engine.live) == (1, 0), "used, and not replaced before the loop is idle"
+    await asyncio.sleep(0)
+    assert plane.engine.live == 1
+    plane.invoker.keep_only([])
+    assert plane.engine.live == 0, "a function that is gone has no spare"
+
+
+async def test_spares_are_bounded_and_given_back(tmp_path: Path) -> None:
+    plane = Plane(tmp_path, spares=2)
+    for tenant in ("a", "b", "c", "d"):
+        target = plane.target("answers", tenant=tenant)
+        await plane.invoke(target)
+        await asyncio.sleep(0)
+        assert plane.engine.live <= 2
+    assert plane.engine.live == 2
+    plane.invoker.drop_spares()
+    assert plane.engine.live == 0
+
+
+async def test_no_spare_is_made_while_others_wait_for_a_slice(tmp_path: Path) -> None:
+    plane = Plane(tmp_path, spares=2)
+    quick, spinner = plane.target("answers"), plane.target("infinite_loop", timeout_s=60, fuel=limits.FUEL_MAX)
+    for target in (quick, spinner):
+        await plane.cache.load(target.snapshot)
+    ticket = plane.submit(spinner, lambda outcome: None)
+    await plane.invoke(quick)
+    await asyncio.sleep(0)
+    assert plane.engine.live == 1, "the spinner alone"
+    ticket.cancel()
+    assert plane.engine.live == 0
+
+
 def figures() -> tuple[int, int]:
     """(descriptors, mappings) of this process."""
     return len(os.listdir("/proc/self/fd")), len(Path("/proc/self/maps").read_text().splitlines())

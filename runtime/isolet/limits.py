@@ -89,6 +89,12 @@ assert FIBER_STACK_BYTES - WASM_STACK_BYTES >= MIB, "host functions have a mebib
 # 17.9 at 1 MiB; of one with a 1 MiB stack, which gains nothing: 21.7, 24.2, 44.8.
 MEMORY_KEEP_RESIDENT_BYTES = 128 * KIB
 
+# Isolates restored ahead of their invocation, in one worker; each holds a slot and MEMORY_KEEP_RESIDENT_BYTES.
+SPARES_MAX = 64
+# All spares are dropped this long after the first was made; those in demand are made again.
+SPARE_IDLE_S = 1.0
+assert SPARES_MAX < ISOLATES_MAX // 4, "spares leave the pool to invocations"
+
 # Fuel is not time: a host call costs the guest about 3 fuel and us about 2.6 µs. Charged inside each.
 HOST_CALL_FUEL = 5_000
 HOST_CALLS_MAX = 100_000

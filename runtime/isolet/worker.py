@@ -65,6 +65,7 @@ class Worker:
 
     async def drain(self) -> None:
         """Sends what is still to be recorded. The door has stopped accepting before."""
+        self.invoker.drop_spares()
         await self.recorder.close()
         self.door.close()
 

@@ -105,22 +105,27 @@ class Isolate:
 
     # ── an invocation ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def serve(self, payload: bytes, buffer_ptr: int, buffer_len: int) -> Generator[Step, None, bytes]:
-        """The whole life: restore, call with `payload`, read the outcome, free.
+    def run(self, payload: bytes, buffer_ptr: int, buffer_len: int) -> Generator[Step, None, bytes]:
+        """Restore (if `prepare` has not), call with `payload`, read outcome and usage.
 
         `buffer_ptr`, `buffer_len`: the input buffer recorded with the snapshot, inside its memory; 0, 0 for a module that
         could not be frozen, which is then initialised here. Raises a GuestError or a HostError.
 
+        When it returns, the guest is done but not yet freed: whoever runs it calls `close`, after the answer is on its
+        way. When it raises, or is closed, the guest is gone.
+
         One flat body, where `instantiate` and `handle` would do: two nested generators cost 2 µs of 17.
         """
+        done = False
         try:
-            began_ns = perf_counter_ns()
-            future = self._begin()
-            if not future_poll(future):
-                yield from self._until_done(future)
-            self._future = 0
-            future_delete(future)
-            self._born(began_ns)
+            if not self._store:
+                began_ns = perf_counter_ns()
+                future = self._begin()
+                if not future_poll(future):
+                    yield from self._until_done(future)
+                self._future = 0
+                future_delete(future)
+                self._born(began_ns)
             length = len(payload)
             if length > buffer_len or buffer_ptr == 0:
                 if buffer_ptr == 0:
@@ -135,9 +140,33 @@ class Isolate:
                 yield from self._until_done(future)
             self._future = 0
             future_delete(future)
-            return self._outcome()
+            outcome = self._outcome()
+            done = True
+            return outcome
+        finally:
+            if not done:
+                self.close()
+
+    def serve(self, payload: bytes, buffer_ptr: int, buffer_len: int) -> Generator[Step, None, bytes]:
+        """`run`, and free: the whole life."""
+        try:
+            return (yield from self.run(payload, buffer_ptr, buffer_len))
         finally:
             self.close()
+
+    def prepare(self) -> bool:
+        """Restores ahead of an invocation, at once. False, and nothing is kept, if it cannot (no slot, a start section)."""
+        try:
+            restoring = self.instantiate()
+            next(restoring)
+        except StopIteration:
+            return True
+        except IsoletError:
+            pass
+        else:
+            restoring.close()
+        self.close()
+        return False
 
     def _begin(self) -> int:
         """Store, limits and fuel; starts instantiation and makes this the running isolate."""
@@ -188,13 +217,25 @@ class Isolate:
         words = frame.words
         if words[Frame.TRAP] or words[Frame.ERROR]:
             raise self._failure()
+        self._measure(frame)
         packed = words[Frame.RESULT + 1]
         ptr, length = packed >> 32, packed & _U32
         if length > _OUTCOME_BYTES_MAX:
             raise ResponseTooLarge(
                 f"Response payload size exceeded maximum allowed payload size ({limits.PAYLOAD_BYTES_MAX} bytes)."
             )
-        return self.read(ptr, length)
+        if ptr + length > self.memory_bytes:
+            raise AbiViolation(
+                f"the outcome's bytes {ptr:,}…{ptr + length:,} are outside the guest's memory of {self.memory_bytes:,}"
+            )
+        return string_at(self._base + ptr, length)
+
+    def _measure(self, frame: Frame) -> None:
+        """Reads what the guest has spent; memory never shrinks, so its size now is its peak."""
+        get_fuel(self._context, frame.fuel_at)
+        self.fuel_used = min(self.fuel, self.fuel - frame.words[Frame.FUEL] + self._debt)
+        if self._base:
+            self.memory_bytes = memory_data_size(self._context, frame.memory_at)
 
     def _buffer(self, length: int) -> Generator[Step, None, int]:
         ptr = yield from self.call("isolet_buffer", length)
@@ -313,17 +354,14 @@ class Isolate:
         if self._future:
             future_delete(self._future)
             self._future = 0
-        frame, self._frame = self._frame, None
+        frame = self._frame
         assert frame is not None
+        if not self.memory_bytes:
+            self._measure(frame)
         words = frame.words
-        get_fuel(self._context, frame.fuel_at)
-        self.fuel_used = min(self.fuel, self.fuel - words[Frame.FUEL] + self._debt)
-        if self._base:
-            self.memory_bytes = memory_data_size(self._context, frame.memory_at)
-        for slot, take in ((Frame.TRAP, binding.take_trap), (Frame.ERROR, binding.take_error)):
-            if words[slot]:  # a future dropped after it failed
-                take(words[slot])
-                words[slot] = 0
+        if words[Frame.TRAP] or words[Frame.ERROR]:  # of a future dropped after it failed
+            self._failure()
+        self._frame = None
         self._store = self._context = self._base = 0
         store_delete(store)
         engine = self._engine
