@@ -46,9 +46,11 @@ extern "C" {
 
 #define ISOLET_API static inline __attribute__((unused))
 
-/* What the host asks for when the snapshot is made (abi.md 1.1). An event that fits costs no call for a buffer, and the
- * outcome is written behind it: a small invocation touches one page of memory. */
+/* What the host asks for when the snapshot is made (abi.md 1.1). An event that fits costs no call for a buffer; the outcome
+ * is written behind it, on the same page if it is small, and the arena begins in what is left. So a small invocation touches
+ * few pages, each a fault, and grows no memory. */
 #define ISOLET_INPUT_BYTES 65536u
+#define ISOLET_OUTCOME_BYTES 1024u /* at least, before the outcome moves into the arena */
 #define ISOLET_PAGE_BYTES 65536u
 /* Nesting that isolet_valid accepts. Reading needs no bound: it does not recurse. */
 #define ISOLET_DEPTH_MAX 512
@@ -596,13 +598,20 @@ ISOLET_API int isolet_fail(isolet_writer *result, const char *type, const char *
 /* ── text ───────────────────────────────────────────────────────────────────────────────────────────────────────── */
 
 __attribute__((format(printf, 1, 0))) ISOLET_API const char *isolet_vformat(const char *format, va_list values) {
+    char *text = (char *)isolet__state.arena_at;
+    size_t room = (size_t)(isolet__state.arena_end - isolet__state.arena_at);
     va_list again;
     va_copy(again, values);
-    int len = vsnprintf(NULL, 0, format, again);
+    int len = vsnprintf(text, room, format, again); /* mostly it fits where the arena is */
     va_end(again);
-    char *text = len < 0 ? NULL : (char *)isolet_alloc((size_t)len + 1);
-    if (!text) return "";
-    vsnprintf(text, (size_t)len + 1, format, values);
+    if (len < 0 || (size_t)len == SIZE_MAX) return "";
+    if ((size_t)len >= room) {
+        text = (char *)isolet_alloc((size_t)len + 1);
+        if (!text) return "";
+        vsnprintf(text, (size_t)len + 1, format, values);
+    } else {
+        isolet__state.arena_at += len + 1;
+    }
     return text;
 }
 
@@ -1036,6 +1045,26 @@ ISOLET_API uint8_t *isolet__buffer(size_t len) {
 #endif
 }
 
+/* Lays out the outcome and the arena in what the event leaves of the input buffer. */
+ISOLET_API void isolet__place(const uint8_t *event, size_t len) {
+    isolet_writer *out = &isolet__state.out;
+    out->full = out->failed = false;
+#ifdef ISOLET_NATIVE
+    (void)event, (void)len;
+    out->start = out->at = out->end = NULL; /* all in blocks of their own, for the sanitizer */
+#else
+    uint8_t *input = isolet__state.input, *end = input + ISOLET_INPUT_BYTES;
+    bool inside = event == input && len <= ISOLET_INPUT_BYTES;
+    out->start = out->at = inside ? input + len : input;
+    uintptr_t page = ((uintptr_t)out->start + ISOLET_OUTCOME_BYTES + 4095) & ~(uintptr_t)4095;
+    out->end = page < (uintptr_t)end ? (uint8_t *)page : end;
+    if (inside) { /* a larger event lies in the arena, which goes on behind it */
+        isolet__state.arena_at = out->end;
+        isolet__state.arena_end = end;
+    }
+#endif
+}
+
 /* The outcome of the envelope at `at`, in memory that stays. */
 ISOLET_API isolet_str isolet__run(isolet_handler handler, uint8_t *at, size_t len) {
     static const char no_memory[] =
@@ -1052,10 +1081,7 @@ ISOLET_API isolet_str isolet__run(isolet_handler handler, uint8_t *at, size_t le
     isolet_str outcome = {malformed, sizeof malformed - 1};
     if (!event.at) return outcome;
     isolet__reseed(context);
-    bool inside = at == state->input && len <= ISOLET_INPUT_BYTES;
-    out->start = out->at = inside ? at + len : NULL;
-    out->end = inside ? state->input + ISOLET_INPUT_BYTES : NULL;
-    out->full = out->failed = false;
+    isolet__place(at, len);
     isolet_put_raw(out, "\x81\xa2ok", 4);
     int status = handler(event, context, out);
     if (status && !out->failed) isolet_fail(out, "Error", "the handler answered a status other than 0");

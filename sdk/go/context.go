@@ -50,7 +50,7 @@ func FromContext(ctx context.Context) *Invocation {
 
 // open takes an envelope apart: the event, still encoded, and the context.
 func open(envelope []byte) (event []byte, invocation *Invocation, err error) {
-	d := &decoder{data: envelope}
+	d := &decoder{data: envelope, hosts: true}
 	pairs, err := d.mapHead()
 	if err != nil {
 		return nil, nil, err

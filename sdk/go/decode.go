@@ -6,7 +6,6 @@ import (
 	"math"
 	"reflect"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 	"unsafe"
 )
@@ -62,8 +61,9 @@ type decoder struct {
 	data  []byte
 	at    int
 	depth int
-	// Long strings and binary may point into data, which stays as it is for as long as the function lives.
-	alias bool
+	// data is the host's: strings are UTF-8, and they and binary may point into it, since it stays as it is for as long as
+	// the function lives. A copy would cost an allocation each, most of what decoding a small event costs.
+	hosts bool
 }
 
 type kind uint8
@@ -191,23 +191,20 @@ func (d *decoder) take(length int) []byte {
 	return bytes
 }
 
-// Under this a copy costs less than what it saves.
-const aliasBytesMin = 1024
-
 func (d *decoder) text(length int) (string, error) {
 	bytes := d.take(length)
+	if d.hosts {
+		return unsafe.String(unsafe.SliceData(bytes), length), nil
+	}
 	if !utf8.Valid(bytes) {
 		return "", &MalformedError{"a string that is not UTF-8"}
-	}
-	if d.alias && length >= aliasBytesMin {
-		return unsafe.String(&bytes[0], length), nil
 	}
 	return string(bytes), nil
 }
 
 func (d *decoder) binary(length int) []byte {
 	bytes := d.take(length)
-	if d.alias && length >= aliasBytesMin {
+	if d.hosts {
 		return bytes
 	}
 	return append(make([]byte, 0, length), bytes...)
@@ -560,11 +557,7 @@ func (d *decoder) structInto(v reflect.Value, pairs int) error {
 		if err != nil {
 			return err
 		}
-		i, found := known.byName[key]
-		if !found {
-			i, found = known.byFold[strings.ToLower(key)]
-		}
-		if found {
+		if i := known.find(key); i >= 0 {
 			err = d.into(known.list[i].reach(v))
 		} else {
 			err = d.skip()

@@ -20,8 +20,19 @@ type field struct {
 type fields struct {
 	list   []field
 	byName map[string]int
-	// Names in lower case, for events whose keys differ in case only.
-	byFold map[string]int
+}
+
+// find is the number of the field that a key is for, -1 if there is none: by name, or else by one that differs in case only.
+func (f *fields) find(key string) int {
+	if i, found := f.byName[key]; found {
+		return i
+	}
+	for i := range f.list {
+		if len(f.list[i].name) == len(key) && strings.EqualFold(f.list[i].name, key) {
+			return i
+		}
+	}
+	return -1
 }
 
 var fieldsKnown sync.Map // reflect.Type → *fields
@@ -30,13 +41,10 @@ func fieldsOf(t reflect.Type) *fields {
 	if known, ok := fieldsKnown.Load(t); ok {
 		return known.(*fields)
 	}
-	found := &fields{byName: map[string]int{}, byFold: map[string]int{}}
+	found := &fields{byName: map[string]int{}}
 	found.list = dominant(collect(t, nil, map[reflect.Type]bool{}))
 	for i, f := range found.list {
 		found.byName[f.name] = i
-		if _, taken := found.byFold[strings.ToLower(f.name)]; !taken {
-			found.byFold[strings.ToLower(f.name)] = i
-		}
 	}
 	fieldsKnown.Store(t, found)
 	return found

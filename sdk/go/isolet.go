@@ -102,7 +102,7 @@ func attempt(envelope []byte) (result any, failed *failure) {
 	if handler == nil {
 		return nil, &failure{"HandlerMissing", "no handler: call isolet.Handle in an init function", nil}
 	}
-	result, err = handler(&invocationContext{context.Background(), invocation}, &decoder{data: event, alias: true})
+	result, err = handler(&invocationContext{context.Background(), invocation}, &decoder{data: event, hosts: true})
 	if err != nil {
 		return nil, describe(err, nil)
 	}

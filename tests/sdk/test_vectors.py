@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import runpy
 import struct
 import subprocess
-import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,6 @@ Serve = Callable[[bytes], bytes]
 @functools.cache
 def native_program() -> Path:
     """The C guest as a program of this machine, with the sanitizers that see a step outside."""
-    import tempfile
-
     directory = Path(tempfile.mkdtemp(prefix="isolet-native-"))
     program = directory / "guest"
     subprocess.run(
@@ -86,13 +85,9 @@ def ordered(value: Any) -> bytes:
 
 
 def test_the_files_are_what_the_generator_writes() -> None:
-    sys.path.insert(0, str(vectors.DIRECTORY))
-    try:
-        import generate
-    finally:
-        sys.path.remove(str(vectors.DIRECTORY))
-    for name in generate.FILES:
-        assert (vectors.DIRECTORY / name).read_text() == generate.text(name), f"run {generate.__file__}"
+    generator = runpy.run_path(str(vectors.DIRECTORY / "generate.py"))
+    for name in generator["FILES"]:
+        assert (vectors.DIRECTORY / name).read_text() == generator["text"](name), "run sdk/vectors/generate.py"
 
 
 @pytest.mark.parametrize("sdk", SDKS)

@@ -10,8 +10,13 @@ package runtime
 
 import _ "unsafe" // for go:linkname
 
+// The state is that of the only m that wasm has. globalRand, from which further ones would be seeded, stays as it is: three
+// blocks of ChaCha8, which every invocation would pay for nothing.
+//
 //go:linkname isolet_reseed isolet.reseed
 func isolet_reseed(seed *[32]byte) {
-	globalRand.state.Init(*seed)
-	mrandinit(getg().m)
+	m := getg().m
+	m.chacha8.Init(*seed)
+	random := rand()
+	m.cheaprand, m.cheaprand64 = uint32(random), random
 }
