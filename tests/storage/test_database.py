@@ -64,6 +64,16 @@ def test_every_commit_is_synced_and_the_log_is_a_write_ahead_log(tmp_path: Path)
     run(main)
 
 
+def test_file_is_for_its_owner(tmp_path: Path) -> None:
+    async def main() -> None:
+        database = await opened(tmp_path / "db")
+        await database.write(insert(1))
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+        await database.close()
+
+    run(main)
+
+
 def test_jobs_run_on_one_thread_that_is_not_the_loops(tmp_path: Path) -> None:
     async def main() -> None:
         database = await opened(tmp_path / "db")

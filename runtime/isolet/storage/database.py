@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import queue
 import sqlite3
 import threading
@@ -259,6 +260,9 @@ def _settle_all(tasks: list[_Task]) -> None:
 def open_connection(path: Path) -> sqlite3.Connection:
     """An exclusive connection with the newest schema. Raises StorageUnavailable with the cure."""
     connection = None
+    # For its owner only, whatever the umask; SQLite gives the write-ahead log the same mode, and says what is wrong.
+    with contextlib.suppress(OSError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     try:
         connection = sqlite3.connect(path, isolation_level=None, timeout=limits.DATABASE_LOCK_S)
         _configure(connection)
