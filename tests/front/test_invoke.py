@@ -332,6 +332,43 @@ async def test_body_over_the_limit(house: House) -> None:
     assert "6291556 bytes for the InvokeFunction operation" in json.loads(reply.body)["message"]
 
 
+LARGE = b"[" + b'{"a": [1, "x"]},' * 20_000 + b"1]"
+
+
+async def test_large_body_is_packed_between_other_requests(open_house: Opener) -> None:
+    order: list[int] = []
+
+    def script(invocation: Invocation) -> Outcome:
+        order.append(len(invocation.event))
+        return outcome(len(msgpack.unpackb(invocation.event)))
+
+    house = await open_house(script=script)
+    client, other = await house.client(), await house.client()
+    assert (await other.ask(invoke())).status == 200
+    order.clear()
+    client.send(invoke(body=LARGE))
+    await house.until(lambda: bool(house.connections[0]._active or house.connections[1]._active))
+    assert (await other.ask(invoke())).status == 200
+    assert json.loads((await client.reply()).body) == 20_001
+    assert len(order) == 2
+    assert order[0] == 1, "the small one did not wait for the large one"
+
+
+async def test_large_body_that_is_not_json(house: House) -> None:
+    await refused(house, invoke(body=LARGE + b"]"), 400, "InvalidRequestContentException")
+    assert not house.invoker.submitted
+
+
+async def test_client_that_leaves_while_its_body_is_packed_invokes_nothing(house: House) -> None:
+    client = await house.client()
+    client.send(invoke(body=LARGE))
+    await house.until(lambda: bool(house.connections) and house.connections[0]._active is not None)
+    client.reset()
+    await house.until(lambda: not house.door.connections)
+    assert not house.invoker.submitted
+    assert (await house.ask(invoke(body=LARGE, Invocation_Type="DryRun"))).status == 204
+
+
 async def test_throttled_says_why_and_when_to_come_back(open_house: Opener) -> None:
     house = await open_house(script=raises(Throttled("too many", "ConcurrentInvocationLimitExceeded", 2)))
     reply = await refused(house, invoke(), 429, "TooManyRequestsException")

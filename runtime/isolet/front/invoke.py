@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from binascii import Error as Base64Error
+from collections.abc import Generator
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote
@@ -48,15 +49,15 @@ class InvokeExchange(Invoking):
         self.path = path
         self.query = query
         self._tail = False
+        self._dry = False
         self._invocation: Invocation | None = None
 
     def start(self) -> None:
         connection = self.connection
         assert connection is not None, "abandoned exchanges are not started"
-        started_ns = perf_counter_ns()
         door, head = connection.door, self.head
         door.epoch_ms()
-        self.request_id = request_id = door.request_id()
+        self.request_id = door.request_id()
         try:
             target = self._target()
             kind = _choice(head, b"x-amz-invocation-type", "invocationType", ("Event", "RequestResponse", "DryRun"))
@@ -64,15 +65,36 @@ class InvokeExchange(Invoking):
             context = _client_context(head)
             if kind == "Event":
                 raise UnsupportedOperation("InvocationType Event is not served yet; use RequestResponse")
-            event = payload.pack_json(self.body)
+            self._dry = kind == "DryRun"
+            body, self.body = self.body, b""
+            if len(body) > payload.QUICK_BYTES_MAX:
+                self._step(payload.packing_json(body), target, context)
+            else:
+                self._run(target, payload.pack_json(body), context)
         except Exception as error:
             self.failed(error)
+
+    def _step(self, packing: Generator[None, None, bytes], target: Target, context: bytes) -> None:
+        """One step of packing a large body; the next one when the loop has seen its sockets."""
+        if self.connection is None:
+            return  # the client left
+        try:
+            next(packing)
+        except StopIteration as packed:
+            self._run(target, packed.value, context)
+        except InvalidRequestContent as error:
+            self.failed(error)
+        else:
+            self.connection.loop.call_soon(self._step, packing, target, context)
+
+    def _run(self, target: Target, event: bytes, context: bytes) -> None:
+        if self._dry:
+            self.answer(_EMPTY._replace(headers=wire.request_id_line(self.request_id)))
             return
-        self.body = b""
-        if kind == "DryRun":
-            self.answer(_EMPTY._replace(headers=wire.request_id_line(request_id)))
-            return
-        self._invocation = invocation = Invocation(target, request_id, event, started_ns, context, head.trace_id)
+        # The clock of the function starts here: its caller's JSON is not its fault.
+        self._invocation = invocation = Invocation(
+            target, self.request_id, event, perf_counter_ns(), context, self.head.trace_id
+        )
         self.submit(invocation)
 
     def _target(self) -> Target:

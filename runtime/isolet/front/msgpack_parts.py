@@ -10,8 +10,8 @@ import struct
 
 # The head of a string by its length: fixstr, then str 8.
 _STR = [bytes((0xA0 | n,)) for n in range(32)] + [bytes((0xD9, n)) for n in range(32, 256)]
-_str16 = struct.Struct(">BH").pack
-_str32 = struct.Struct(">BI").pack
+_head16 = struct.Struct(">BH").pack
+_head32 = struct.Struct(">BI").pack
 
 
 def packed_utf8(raw: bytes | bytearray) -> bytes:
@@ -23,7 +23,7 @@ def str_head(n: int) -> bytes:
     """What precedes a str of `n` bytes."""
     if n < 256:
         return _STR[n]
-    return _str16(0xDA, n) if n < 65536 else _str32(0xDB, n)
+    return _head16(0xDA, n) if n < 65536 else _head32(0xDB, n)
 
 
 def packed_str(text: str) -> bytes:
@@ -43,17 +43,28 @@ def bin_head(n: int) -> bytes:
     """What precedes a bin of `n` bytes."""
     if n < 256:
         return bytes((0xC4, n))
-    return _str16(0xC5, n) if n < 65536 else _str32(0xC6, n)
+    return _head16(0xC5, n) if n < 65536 else _head32(0xC6, n)
+
+
+def array_head(n: int) -> bytes:
+    """What precedes an array of `n` items."""
+    if n < 16:
+        return bytes((0x90 | n,))
+    return _head16(0xDC, n) if n < 65536 else _head32(0xDD, n)
+
+
+def map_head(n: int) -> bytes:
+    """What precedes a map of `n` entries."""
+    if n < 16:
+        return bytes((0x80 | n,))
+    return _head16(0xDE, n) if n < 65536 else _head32(0xDF, n)
 
 
 def packed_map(entries: list[tuple[bytes, bytes]]) -> bytes:
-    """A map of packed keys and values; fewer than 65,536."""
-    n = len(entries)
-    head = bytes((0x80 | n,)) if n < 16 else _str16(0xDE, n)
-    return head + b"".join([part for entry in entries for part in entry])
+    """A map of packed keys and values."""
+    return map_head(len(entries)) + b"".join([part for entry in entries for part in entry])
 
 
 def packed_array(items: list[bytes]) -> bytes:
-    """An array of packed items; fewer than 65,536."""
-    n = len(items)
-    return (bytes((0x90 | n,)) if n < 16 else _str16(0xDC, n)) + b"".join(items)
+    """An array of packed items."""
+    return array_head(len(items)) + b"".join(items)

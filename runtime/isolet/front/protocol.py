@@ -478,9 +478,7 @@ class Connection(asyncio.Protocol):
                 if not queue:
                     break
             if burst == 0:
-                if not self._advance_soon:
-                    self._advance_soon = True
-                    self.loop.call_soon(self._advance_later)
+                self._advance_next_turn()
                 break
             burst -= 1
             self._active = exchange = queue.popleft()
@@ -493,6 +491,11 @@ class Connection(asyncio.Protocol):
         self._advancing = False
         if self._read_paused or self._rest:
             self._pause_reading(bool(self._rest) or self._is_full())
+
+    def _advance_next_turn(self) -> None:
+        if not self._advance_soon:
+            self._advance_soon = True
+            self.loop.call_soon(self._advance_later)
 
     def _advance_later(self) -> None:
         self._advance_soon = False
@@ -528,7 +531,8 @@ class Connection(asyncio.Protocol):
             self._close(exchange.linger)
         elif self._queue or self._rest:
             if not self._advancing:
-                self._advance()
+                # Not from here: whoever answers has still to clean up after its invocation.
+                self._advance_next_turn()
         elif self._owes_continue and self._receiving is not None:
             self._mind_body(0)
 
