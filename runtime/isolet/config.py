@@ -54,7 +54,7 @@ from .errors import ConfigInvalid
 FILE = "isolet.toml"
 PREFIX = "ISOLET_"
 # Variables that begin like ours and are not the server's: the client's and the toolchains'.
-OTHER_VARIABLES = frozenset({"ISOLET_CONFIG", "ISOLET_ENDPOINT", "ISOLET_CACHE_DIR"})
+OTHER_VARIABLES = frozenset({"ISOLET_CONFIG", "ISOLET_ENDPOINT", "ISOLET_CACHE"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,6 +229,8 @@ class Client:
             message = said.get("message") or said.get("Message")
         except (ValueError, KeyError, AttributeError, TypeError):
             return self._stranger()
+        if kind == "ResourceNotFoundException" and str(message).startswith(("Function not", "The specified log")):
+            message = f"{message}; `isolet list` shows what is deployed"
         if said.get("Reason"):
             message = f"{message} ({said['Reason']})"
         return Refused(str(message), kind, answer.status_code)

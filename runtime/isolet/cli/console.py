@@ -9,23 +9,26 @@ Laws:
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-# A pipe has no width: nothing of a table may be wrapped or cut.
-_PIPE_COLUMNS = 10_000
+# As wide as any table: a terminal that is narrower wraps its lines, but no number is cut.
+_TABLE_COLUMNS = 10_000
 
 
-def console(stderr: bool = False) -> Console:
+def console(stderr: bool = False, width: int | None = None) -> Console:
     """A console on the present stdout or stderr."""
-    stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else _PIPE_COLUMNS
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True, width=width)
+    # rich takes NO_COLOR by its word and leaves bold and dim.
+    colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(
+        stderr=stderr, width=width, color_system=colours, highlight=False, markup=False, emoji=False, soft_wrap=True
+    )
 
 
 def clean(text: str) -> str:
@@ -36,26 +39,33 @@ def clean(text: str) -> str:
 
 
 def say(text: str, style: str = "") -> None:
-    """A line of ours on stdout."""
-    console().print(Text(clean(text), style))
-
-
-def note(text: str, style: str = "") -> None:
-    """A line of ours on stderr."""
-    console(stderr=True).print(Text(clean(text), style))
+    """A line on stdout."""
+    say_parts((text, style))
 
 
 def say_parts(*parts: tuple[str, str]) -> None:
-    """A line of ours on stdout, its parts each in a style."""
-    console().print(Text.assemble(*((clean(text), style) for text, style in parts)))
+    """A line on stdout, its parts each in a style."""
+    _line(console(), parts)
+
+
+def note(text: str, style: str = "") -> None:
+    """A line on stderr."""
+    _line(console(stderr=True), [(text, style)])
 
 
 def warn(text: str) -> None:
-    console(stderr=True).print(Text.assemble(("warning: ", "bold yellow"), clean(text)))
+    _line(console(stderr=True), [("warning: ", "bold yellow"), (text, "")])
 
 
 def fail(text: str) -> None:
-    console(stderr=True).print(Text.assemble(("error: ", "bold red"), clean(text)))
+    _line(console(stderr=True), [("error: ", "bold red"), (text, "")])
+
+
+def _line(to: Console, parts: Sequence[tuple[str, str]]) -> None:
+    if to.is_terminal:
+        to.print(Text.assemble(*((clean(text), style) for text, style in parts)))
+    else:  # as it is: rich would make spaces of the tabs in a REPORT line
+        to.file.write("".join(clean(text) for text, _ in parts) + "\n")
 
 
 def say_json(value: Any) -> None:
@@ -90,16 +100,13 @@ def say_bytes(payload: bytes) -> None:
 
 def say_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> None:
     """A table; the columns named in `right` are numbers. The last row may be a sum: it begins with an empty cell."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     flush_right = set(right)
     for column in columns:
         table.add_column(column, justify="right" if column in flush_right else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(clean(cell)) for cell in row), style="bold" if not row[0] else None)
-    shown = console()
-    if shown.is_terminal:
-        shown.print(table, soft_wrap=False)
-        return
+    shown = console(width=_TABLE_COLUMNS)
     with shown.capture() as captured:
         shown.print(table, soft_wrap=False)
     sys.stdout.write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
@@ -139,4 +146,4 @@ def pairs(rows: Mapping[str, str | Iterable[str]]) -> None:
     for name, value in rows.items():
         for index, line in enumerate([value] if isinstance(value, str) else value):
             label = name if index == 0 else ""
-            console().print(Text.assemble("  ", (label.ljust(width + 2), "dim"), clean(line)))
+            say_parts((f"  {label.ljust(width + 2)}", "dim"), (line, ""))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
 from . import console
-from .client import Client
+from .client import ENDPOINT, Client
 from .deployment import Deployed, deployed
 from .options import Verb, as_json, endpoint
 from .steps import Steps
@@ -37,10 +38,10 @@ def deploy(directory: Path, endpoint: str, as_json: bool) -> None:
     if as_json:
         console.say_json(as_plain(result))
     else:
-        show(result)
+        show(result, endpoint)
 
 
-def show(result: Deployed) -> None:
+def show(result: Deployed, endpoint: str) -> None:
     """What was deployed, for people."""
     settings, snapshot = result.settings, result.snapshot
     console.say(f"{result.name} {result.what}", "bold")
@@ -52,7 +53,8 @@ def show(result: Deployed) -> None:
     }
     if result.urls:
         rows["urls"] = list(result.urls)
-    rows["invoke"] = f"isolet invoke {result.name} -d '{{}}'"
+    elsewhere = "" if endpoint in (ENDPOINT, os.environ.get("ISOLET_ENDPOINT")) else f" --endpoint {endpoint}"
+    rows["invoke"] = f"isolet invoke {result.name}{elsewhere} -d '{{}}'"
     console.pairs(rows)
     if result.compiler_warnings:
         console.note(result.compiler_warnings)

@@ -68,8 +68,8 @@ def deployed(directory: Path, client: Client, steps: Steps) -> Deployed:
         steps.advance(step.done_bytes, step.total_bytes)
 
     package = build(directory, manifest, progress)
-    steps.begin("upload")
     if existing is None:
+        steps.begin("upload")
         client.create(create_body(name, settings, package.zip, ROLE, {}))
         _wait(client, name, steps)
         what = "created"
@@ -154,6 +154,7 @@ def _update(
 
 def _apply(changes: list[Callable[[], None]], client: Client, name: str, steps: Steps) -> None:
     for change in changes:
+        steps.begin("upload")
         change()
         _wait(client, name, steps)
 

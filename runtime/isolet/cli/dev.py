@@ -120,7 +120,7 @@ class _Session:
     def _deploy(self) -> None:
         with Steps() as steps:
             result = deployed(self._directory, self._client, steps)
-        deploy.show(result)
+        deploy.show(result, self._client.endpoint)
         if result.name != self._name:
             self._name = result.name
             self._follower = logs.Follower(self._client, result.name, self._since_ms)
