@@ -1,15 +1,15 @@
 """Requests per second and latency of hello in C over HTTP, by `wrk`, at 1 and 32 connections.
 
-Claims: at 32 connections one worker answers at least as many requests as `wasmtime serve`, two at least 1.6 times as many;
-at one connection the median is not above its.
+Claims: at 32 connections one worker answers at least as many requests as `wasmtime serve`, two at least 1.6 times as
+many; at one connection the median is not above its.
 
-All servers run at once and idle but for the one that is measured; rounds are interleaved. Every server answers a few bytes
-of text on keep-alive connections to the same client. Ours makes a Lambda event of each request, runs it in a fresh isolate
-with fuel, deadline and limits, checks the outcome, and records usage and log lines durably.
+All servers run at once and idle but for the one that is measured; rounds are interleaved. Every server answers a few
+bytes of text on keep-alive connections to the same client. Ours makes a Lambda event of each request, runs it in a
+fresh isolate with fuel, deadline and limits, checks the outcome, and records usage and log lines durably.
 
 How a reader could be misled: `wrk` takes one of the two cores that the servers need, so that one worker beside it is as
-good as alone, while two workers and wasmtime's threads compete with the client; `wasmtime serve` uses all cores from the
-start. On more cores all of them scale differently. The bare ASGI application does no work at all.
+good as alone, while two workers and wasmtime's threads compete with the client; `wasmtime serve` uses all cores from
+the start. On more cores all of them scale differently. The bare ASGI application does no work at all.
 """
 
 from __future__ import annotations
@@ -36,9 +36,11 @@ ROOT = Path(__file__).parent.parent
 ASGI = """
 import uvicorn
 async def app(scope, receive, send):
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain"), (b"content-length", b"6")]})
-    await send({"type": "http.response.body", "body": b"hello\\n"})
-uvicorn.run(app, host="127.0.0.1", port=%d, http="httptools", loop="uvloop", access_log=False, log_level="warning", lifespan="off")
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain"),
+    (b"content-length", b"6")]}) await send({"type": "http.response.body", "body": b"hello\\n"})
+uvicorn.run(
+    app, host="127.0.0.1", port=%d, http="httptools", loop="uvloop", access_log=False, log_level="warning", lifespan="off"
+)
 """
 
 
@@ -71,7 +73,18 @@ def running(process: subprocess.Popen[bytes], port: int) -> Iterator[None]:
 def isolet(port: int, workers: int) -> Iterator[None]:
     """A server of ours with hello deployed."""
     with tempfile.TemporaryDirectory(prefix="bench-") as data:
-        command = [sys.executable, "-m", "isolet.cli", "serve", "--port", str(port), "--workers", str(workers), "--data", data]
+        command = [
+            sys.executable,
+            "-m",
+            "isolet.cli",
+            "serve",
+            "--port",
+            str(port),
+            "--workers",
+            str(workers),
+            "--data",
+            data,
+        ]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment())
         assert server.stdout is not None
         line = server.stdout.readline()
@@ -80,7 +93,12 @@ def isolet(port: int, workers: int) -> Iterator[None]:
             raise SystemExit(f"the server said {line!r}")
         with running(server, port):
             deploy = [sys.executable, "-m", "isolet.cli", "deploy", str(ROOT / "functions" / "hello")]
-            subprocess.run(deploy, check=True, env=environment() | {"ISOLET_ENDPOINT": f"http://127.0.0.1:{port}"}, stdout=subprocess.DEVNULL)
+            subprocess.run(
+                deploy,
+                check=True,
+                env=environment() | {"ISOLET_ENDPOINT": f"http://127.0.0.1:{port}"},
+                stdout=subprocess.DEVNULL,
+            )
             yield
         server.stdout.close()
 

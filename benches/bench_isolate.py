@@ -3,20 +3,21 @@
 Claims: a full life costs at most 0.30 of the same through wasmtime-py's public classes; a function with state to
 initialise is restored in microseconds, whatever its initialisation took.
 
-Control and ours run the same module bytes for the life (functions/hello, C), in the same process, in interleaved rounds. The
-control is what the documentation of wasmtime-py shows: Store, set_limits, set_fuel, Linker.instantiate, exports by name,
-Memory.write and read; its engine has the pooling allocator and fuel as ours has. Both pack the same event and
-unpack the same outcome with msgpack.
+Control and ours run the same module bytes for the life (functions/hello, C), in the same process, in interleaved
+rounds. The control is what the documentation of wasmtime-py shows: Store, set_limits, set_fuel, Linker.instantiate,
+exports by name, Memory.write and read; its engine has the pooling allocator and fuel as ours has. Both pack the same
+event and unpack the same outcome with msgpack.
 
 How a reader could be misled: nothing here goes through a socket (bench_http.py does), both sides are warm, and the
 control does not suspend: it could not run a second guest meanwhile.
 
 What was tried, in this order, life of hello (same machine, rounds as below):
 - nested generators (instantiate, handle) in `serve`: 22.0 µs; one flat generator: 19.9.
-- resident slot of 32 KiB with a 16 MiB stack before the data (the C compiler's default): 22; 128 KiB with a stack of 64 KiB: 16.6.
-  Every page that must fault in again costs about 2.5 µs here, unmapping another 2.
+- resident slot of 32 KiB with a 16 MiB stack before the data (the C compiler's default): 22; 128 KiB with a stack of 64
+  KiB: 16.6. Every page that must fault in again costs about 2.5 µs here, unmapping another 2.
 - argument kinds and empty trap slots kept as invariants of a frame instead of written each time: 0.6 µs.
-Refused: PyDLL against CDLL for the calls (releasing the lock 20 times an isolate costs 1.5 µs and lets a thread keep it).
+Refused: PyDLL against CDLL for the calls (releasing the lock 20 times an isolate costs 1.5 µs and lets a thread keep
+it).
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import msgpack
 import wasmtime
-from harness import Comparison, Contender, arguments, compare, microseconds, write_result
 from wasmtime import _ffi as ffi
 
+from harness import Comparison, Contender, arguments, compare, microseconds, write_result
 from isolet import abi, limits
 from isolet.engine.engine import Engine, EngineSettings, Template
 from isolet.engine.isolate import Isolate, drive
@@ -174,7 +175,9 @@ def main() -> None:
     write_result("isolate", parsed, comparisons=[comparison.as_json() for comparison in comparisons])
 
 
-def _compare(parsed: Any, title: str, control: Callable[[], Any], life: Callable[[], Any], restore: Callable[[], Any]) -> Comparison:
+def _compare(
+    parsed: Any, title: str, control: Callable[[], Any], life: Callable[[], Any], restore: Callable[[], Any]
+) -> Comparison:
     calls = 20 if parsed.smoke else 2000
     slow = microseconds(control, 3)() > 1000
     return compare(

@@ -27,7 +27,8 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Contender:
-    """One side of a comparison: `measure()` runs one round and returns its figure (in `unit`, lower is better if a time)."""
+    """One side of a comparison: `measure()` runs one round and returns its figure (in `unit`, lower is better if a
+    time)."""
 
     name: str
     measure: Callable[[], float]
@@ -78,7 +79,9 @@ def compare(title: str, unit: str, contenders: Sequence[Contender], rounds: int)
     comparison = Comparison(title, unit, {contender.name: [] for contender in contenders})
     for number in range(-1, rounds):
         for contender in contenders:
-            print(f"\r{title}: round {number + 1} of {rounds}, {contender.name:<40}", end="", file=sys.stderr, flush=True)
+            print(
+                f"\r{title}: round {number + 1} of {rounds}, {contender.name:<40}", end="", file=sys.stderr, flush=True
+            )
             figure = contender.measure()
             if number >= 0:
                 comparison.rounds[contender.name].append(figure)

@@ -10,7 +10,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from plane import Plane
 
 from isolet import limits
 from isolet.errors import (
@@ -25,6 +24,7 @@ from isolet.errors import (
     Trapped,
 )
 from isolet.model import Outcome
+from plane import Plane
 
 pytestmark = pytest.mark.anyio
 
@@ -292,6 +292,7 @@ async def test_nothing_is_left_over_ten_thousand_mixed_invocations(tmp_path: Pat
     assert plane.engine.running == [None]
     after = figures()
     assert after[0] == before[0], "descriptors"
-    # A slot keeps at most the mapping of one image; which image that is, is the pool's affair. A leak would be thousands.
+    # A slot keeps at most the mapping of one image; which image that is, is the pool's affair. A leak would be
+    # thousands.
     assert after[1] <= before[1] + plane.engine.settings.isolates_max
     assert {"answer", "Raised", "Trapped", "OutOfFuel", "OutOfMemory", "AbiViolation", "Cancelled"} <= set(ended)

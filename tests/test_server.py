@@ -33,7 +33,8 @@ SCRIPT = textwrap.dedent(
     from isolet.config import load
     from isolet.server import serve
     logging.basicConfig(level=logging.INFO, format="%(name)s %(message)s")
-    config = load(arguments={"port": 0, "workers": int(sys.argv[1]), "data": sys.argv[2], "isolates": 64, "drain_s": 10})
+    chosen = {"port": 0, "workers": int(sys.argv[1]), "data": sys.argv[2], "isolates": 64, "drain_s": 10}
+    config = load(arguments=chosen)
     sys.exit(serve(config, lambda url: print(url, flush=True)))
     """
 )
@@ -170,7 +171,7 @@ def test_killed_worker_is_replaced_and_only_its_own_requests_fail(tmp_path: Path
             connection.setblocking(False)
             with pytest.raises(BlockingIOError):
                 connection.recv(1)
-        for connection in sum(sleepers.values(), []):
+        for connection in sleepers[victim] + sleepers[survivor]:
             connection.close()
 
 
@@ -197,7 +198,8 @@ def test_keeper_may_die_while_functions_go_on(tmp_path: Path) -> None:
         os.kill(server.pids("keeper")[0], signal.SIGKILL)
         assert server.invoke("answers").json() == 1
         server.await_line("keeper started", before)
-        # The keeper says so before the worker has heard it: until then the control plane is unavailable, in a typed way.
+        # The keeper says so before the worker has heard it: until then the control plane is unavailable, in a typed
+        # way.
         while (answer := server.http.get("/2015-03-31/functions/answers")).status_code != 200:
             assert answer.status_code == 503, answer.text
         assert server.function("answers")["State"] == "Active"
@@ -213,7 +215,7 @@ def test_restart_serves_from_the_cache_without_compiling(tmp_path: Path) -> None
     with serving(tmp_path) as server:
         assert server.invoke("answers").json() == 1
         assert server.function("answers")["RevisionId"] == built["RevisionId"]
-        assert 'isolet_builds_total{' not in server.http.get("/metrics").text
+        assert "isolet_builds_total{" not in server.http.get("/metrics").text
         assert server.end() == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "artifacts").glob("*.seal")} == artifacts
 

@@ -1,13 +1,14 @@
 """The spine: invoke(Invocation) → Outcome. Admit, restore, run, meter, record.
 
 Laws:
-- For every `submit` that returns, `done` is called exactly once, perhaps before `submit` returns. The guest has ended then;
-  its memory is given back and its usage recorded right after. A refusal is raised by `submit` itself, before an isolate exists.
+- For every `submit` that returns, `done` is called exactly once, perhaps before `submit` returns. The guest has ended
+  then; its memory is given back and its usage recorded right after. A refusal is raised by `submit` itself, before an
+  isolate exists.
 - An isolate serves one invocation. One may be restored ahead of it, while the loop has nothing else to do: it has run
   nothing yet, and is dropped when its function changes or nobody calls for a while.
 
-The path of an ordinary request is straight: no task, no future, no await. Only what is not there yet (a snapshot that this
-worker has not loaded) goes through a task.
+The path of an ordinary request is straight: no task, no future, no await. Only what is not there yet (a snapshot that
+this worker has not loaded) goes through a task.
 """
 
 from __future__ import annotations
@@ -339,7 +340,8 @@ class Invoker:
     # ── for attempts ────────────────────────────────────────────────────────────────────────────────────────────
 
     def entropy(self) -> bytes:
-        """16 fresh random bytes. Drawn 4 KiB at a time: a system call each costs 0.5 µs. Used bytes are never given twice."""
+        """16 fresh random bytes. Drawn 4 KiB at a time: a system call each costs 0.5 µs. Used bytes are never given
+        twice."""
         at = self._entropy_at
         if at >= len(self._entropy):
             self._entropy = urandom(4096)
@@ -357,4 +359,3 @@ class Invoker:
             loop.call_later(max(0.0, float(seconds)), wait.finish, 0)
         else:
             raise EngineFault(f"nobody serves a wait of kind {wait.kind!r}")
-

@@ -84,9 +84,9 @@ WASM_STACK_BYTES = 512 * KIB
 # The fiber that a guest runs on. Python's own frames run on it too, in host functions: threads under 1 MiB died.
 FIBER_STACK_BYTES = 2 * MIB
 assert FIBER_STACK_BYTES - WASM_STACK_BYTES >= MIB, "host functions have a mebibyte of stack"
-# The first bytes of a slot's memory that are copied back from the image at reuse, where pages beyond are unmapped and fault
-# again (5 µs for the first page touched). Measured, life of a hello with a 64 KiB stack: 22.0 µs at 64 KiB, 16.6 at 128,
-# 17.9 at 1 MiB; of one with a 1 MiB stack, which gains nothing: 21.7, 24.2, 44.8.
+# The first bytes of a slot's memory that are copied back from the image at reuse, where pages beyond are unmapped and
+# fault again (5 µs for the first page touched). Measured, life of a hello with a 64 KiB stack: 22.0 µs at 64 KiB, 16.6
+# at 128, 17.9 at 1 MiB; of one with a 1 MiB stack, which gains nothing: 21.7, 24.2, 44.8.
 MEMORY_KEEP_RESIDENT_BYTES = 128 * KIB
 
 # Isolates restored ahead of their invocation, in one worker; each holds a slot and MEMORY_KEEP_RESIDENT_BYTES.
@@ -174,12 +174,13 @@ SWEEP_S = 1.0
 # After an early refusal (413 before the body was read) the rest of the request is read and thrown away for this long:
 # closing at once would reset the connection and the client would never see the answer. Precedent: nginx, 5 s.
 LINGER_S = 5.0
-# What all connections of a worker may hold together: bodies being received, and answers that slow readers have not taken.
+# What all connections of a worker may hold together: bodies being received, and answers that slow readers have not
+# taken.
 BODIES_BYTES_MAX = 512 * MIB
 UNSENT_BYTES_MAX = 256 * MIB
 assert BODIES_BYTES_MAX > CONTROL_BODY_BYTES_MAX, "one maximal control request fits"
-# Chunk sizes and extensions around a chunked body, beyond sixteen bytes for each of its own: a guard against a body that is
-# all framing. Precedent: Go's net/http, 16 KiB.
+# Chunk sizes and extensions around a chunked body, beyond sixteen bytes for each of its own: a guard against a body
+# that is all framing. Precedent: Go's net/http, 16 KiB.
 CHUNK_FRAMING_BYTES_MAX = 64 * KIB
 
 # ── admission ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -41,7 +41,8 @@ class UpdateStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A declared HTTP route: `GET /accounts/{id}`. `method` is upper case or `ANY`; a last segment `{name+}` is greedy."""
+    """A declared HTTP route: `GET /accounts/{id}`. `method` is upper case or `ANY`; a last segment `{name+}` is
+    greedy."""
 
     method: str
     pattern: str
@@ -66,7 +67,8 @@ class Settings:
     routes: tuple[Route, ...] = ()
     # The language it was built from, for tables and lists: "c", "go", "wat", "wasm".
     language: str = "wasm"
-    # A file of the package holding a sample event: called once before the snapshot, so that lazily filled caches are in it.
+    # A file of the package holding a sample event: called once before the snapshot, so that lazily filled caches are in
+    # it.
     warmup: str = ""
 
 
@@ -104,7 +106,8 @@ class Function:
     revision_id: str
     last_modified_s: float
     version: str = LATEST
-    # Lambda's LastUpdateStatus: while a new build is under way or has failed, the function serves what it served before.
+    # Lambda's LastUpdateStatus: while a new build is under way or has failed, the function serves what it served
+    # before.
     update_status: UpdateStatus = UpdateStatus.SUCCESSFUL
     update_reason: str = ""
     role: str = ""

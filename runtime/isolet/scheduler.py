@@ -1,13 +1,13 @@
 """Whose slice is next: fair between tenants first, then functions, then invocations.
 
-asyncio does not choose among guests: a runnable guest waits in *our* queue, and per turn of the event loop the scheduler
-spends a bounded budget of slices (TURN_S) before the loop sees its sockets again. With a task per guest and `sleep(0)`,
+asyncio does not choose among guests: a runnable guest waits in *our* queue, and per turn of the event loop the
+scheduler spends a bounded budget of slices (TURN_S) before the loop sees its sockets again. With a task per guest and `sleep(0)`,
 64 spinners would delay every read by 64 slices.
 
 Laws:
 - One slice at a time, on the loop's thread. A run is in exactly one place: the queue, a slice, a wait, or ended.
-- Deficit round robin over measured CPU time, at both levels (M. Shreedhar, G. Varghese, 1995): a share is served while it
-  has deficit left, and what a slice took too much it pays back in later rounds. So a tenant with a thousand spinning
+- Deficit round robin over measured CPU time, at both levels (M. Shreedhar, G. Varghese, 1995): a share is served while
+  it has deficit left, and what a slice took too much it pays back in later rounds. So a tenant with a thousand spinning
   guests gets one tenant's share, and a function that spins does not starve its siblings.
 - `ended` of a run is called exactly once, after its isolate is gone.
 - A deadline is checked before every slice, and by a timer from the first time a run does not finish at once.
@@ -57,7 +57,18 @@ class Run:
     Made by the invoker, which overrides `waits` (start what the guest waits for) and `ended` (take the result).
     """
 
-    __slots__ = ("cpu_ns", "deadline_ns", "function", "generator", "scheduler", "slices", "state", "tenant", "timer", "wait")
+    __slots__ = (
+        "cpu_ns",
+        "deadline_ns",
+        "function",
+        "generator",
+        "scheduler",
+        "slices",
+        "state",
+        "tenant",
+        "timer",
+        "wait",
+    )
 
     def __init__(self, tenant: str, function: str, deadline_ns: int) -> None:
         self.tenant = tenant
@@ -112,7 +123,8 @@ class Share:
         return found
 
     def next_share(self) -> Share:
-        """Whose turn it is: the head of the ring, given its quantum if it has spent the last one. Those deep in debt pass."""
+        """Whose turn it is: the head of the ring, given its quantum if it has spent the last one. Those deep in debt
+        pass."""
         ring = self.ring
         while True:
             share: Share = ring[0]
@@ -129,7 +141,8 @@ class Share:
             self.ring.rotate(-1)
 
     def retire(self, share: Share) -> None:
-        """Takes out a share that is empty and still here; one that comes back starts without deficit and without debt."""
+        """Takes out a share that is empty and still here; one that comes back starts without deficit and without
+        debt."""
         if not share.ring and self.members.get(share.key) is share:
             self.ring.remove(share)
             del self.members[share.key]
@@ -198,7 +211,8 @@ class Scheduler:
     # ── turns and slices ────────────────────────────────────────────────────────────────────────────────────────
 
     def turn(self) -> None:
-        """Spends one budget of slices. Comes again by itself, after the loop has seen its sockets, while guests are left."""
+        """Spends one budget of slices. Comes again by itself, after the loop has seen its sockets, while guests are
+        left."""
         self._turn_pending = False
         end_ns = perf_counter_ns() + self.turn_ns
         while self.runnable:
@@ -305,4 +319,3 @@ class Scheduler:
             for tenant in self._root.ring
         )
         return " ‖ ".join(tenants) or "idle"
-

@@ -5,8 +5,8 @@
     embedded   the same objects in one process, wired by a call: `isolet dev`, tests
 
 Laws:
-- The listening sockets are the supervisor's, one per worker: when a worker dies, connections that wait in its backlog are
-  served by its replacement.
+- The listening sockets are the supervisor's, one per worker: when a worker dies, connections that wait in its backlog
+  are served by its replacement.
 - Workers are ready when they have the routing table; the server is ready when all of them are.
 - Nothing is served if the engine fails its self-test on this machine.
 - Draining: no new connections, what is under way ends (at most `drain_s`), records are sent, then the keeper ends.
@@ -64,8 +64,8 @@ def url_of(host: str, port: int) -> str:
 def serve(config: Config, on_ready: Callable[[str], None] = lambda url: None) -> int:
     """Serves until SIGTERM or SIGINT; returns the exit status. `on_ready` is given the URL once everything serves.
 
-    Raises InvalidParameter (the address cannot be used), StorageUnavailable (the data directory cannot), EngineFault (the
-    engine fails its self-test).
+    Raises InvalidParameter (the address cannot be used), StorageUnavailable (the data directory cannot), EngineFault
+    (the engine fails its self-test).
     """
     prepare(config)
     require_engine()
@@ -137,7 +137,8 @@ def bind(host: str, port: int, count: int) -> list[socket.socket]:
 
 
 def _require_free(family: int, address: tuple[object, ...]) -> None:
-    """SO_REUSEPORT would let us share the port with a server of the same user that has it, too: two halves of requests."""
+    """SO_REUSEPORT would let us share the port with a server of the same user that has it, too: two halves of
+    requests."""
     if address[1] == 0:
         return
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -147,7 +148,8 @@ def _require_free(family: int, address: tuple[object, ...]) -> None:
 
 @contextlib.contextmanager
 def link_path(config: Config) -> Iterator[Path]:
-    """Where keeper and workers meet: in the data directory, or in a temporary one if that path is too long for a socket."""
+    """Where keeper and workers meet: in the data directory, or in a temporary one if that path is too long for a
+    socket."""
     path = config.socket_path.resolve()
     if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
         yield path
@@ -220,8 +222,8 @@ def run_keeper(config: Config, path: Path, sockets: list[socket.socket], ready: 
 
 
 class HttpServer(uvicorn.Server):
-    """uvicorn's server, told when it serves. Signals are ours: uvicorn would raise them again once it has stopped, and the
-    process would be gone before its last records are sent."""
+    """uvicorn's server, told when it serves. Signals are ours: uvicorn would raise them again once it has stopped, and
+    the process would be gone before its last records are sent."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -245,7 +247,9 @@ def make_worker(config: Config) -> Worker:
     engine = make_engine(config.isolates)
     return Worker(
         engine=engine,
-        artifacts=Artifacts(config.artifacts_path, read_key(config.key_path), engine.fingerprint, config.artifact_bytes),
+        artifacts=Artifacts(
+            config.artifacts_path, read_key(config.key_path), engine.fingerprint, config.artifact_bytes
+        ),
         packages=Packages(config.packages_path),
         snapshots_max=config.snapshots,
         request_s=config.request_s,

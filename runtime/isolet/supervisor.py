@@ -5,8 +5,8 @@ Laws:
 - Children are forked from a process that has imported everything and started nothing: no threads, no engine, no loop. A
   replacement is therefore serving within tens of milliseconds, where a fresh interpreter would take half a second.
 - No child outlives its supervisor: the kernel kills it (PR_SET_PDEATHSIG), where the kernel can.
-- SIGTERM and SIGINT end everything in order: `stages`, the last first, each given `drain_s` before SIGKILL. A second one
-  does not wait.
+- SIGTERM and SIGINT end everything in order: `stages`, the last first, each given `drain_s` before SIGKILL. A second
+  one does not wait.
 """
 
 from __future__ import annotations

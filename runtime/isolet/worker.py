@@ -1,8 +1,8 @@
 """One worker: the data plane's objects, wired. The door's requests become invocations; a link leads to the keeper.
 
 Laws:
-- No database, no secrets at rest, no tenant's file is opened for writing. All that a worker knows it was told by the keeper: the
-  routing table comes over the link, and artifacts are read from disk and trusted by MAC only.
+- No database, no secrets at rest, no tenant's file is opened for writing. All that a worker knows it was told by the
+  keeper: the routing table comes over the link, and artifacts are read from disk and trusted by MAC only.
 - Without a keeper it goes on serving what it knows; usage and logs wait, and the control plane answers 503.
 """
 
@@ -102,9 +102,7 @@ class Worker:
 
     # ── from the keeper ─────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _take_routes(
-        self, replace: bool, targets: Sequence[Target], removed: Sequence[tuple[str, str]]
-    ) -> None:
+    async def _take_routes(self, replace: bool, targets: Sequence[Target], removed: Sequence[tuple[str, str]]) -> None:
         before = {target.snapshot.digest for target in self.routes.targets()}
         if replace:
             self.routes.replace(list(targets))

@@ -6,9 +6,9 @@ are preallocated words, and nothing is converted.
 
 Laws:
 - Addresses are ints; 0 is NULL. Who makes a thing deletes it: a Store after its futures.
-- Calls hold the GIL (`PyDLL`): releasing it around a 0.1 µs call costs as much as the call, and another Python thread that
-  took it in a slice would keep it for a whole switch interval (5 ms). What compiles or loads uses the public classes,
-  which release it.
+- Calls hold the GIL (`PyDLL`): releasing it around a 0.1 µs call costs as much as the call, and another Python thread
+  that took it in a slice would keep it for a whole switch interval (5 ms). What compiles or loads uses the public
+  classes, which release it.
 - The layouts of `Frame` are checked against wasmtime-py's own structures at import.
 
 Measured (2 cores, CPython 3.11, wasmtime 50.0.1): a call through these prototypes 0.10–0.25 µs, the same through the
@@ -109,8 +109,8 @@ assert ctypes.sizeof(_public.wasmtime_func_t) == 16, "a function is its store an
 class Frame:
     """The words that the C API reads and writes during one isolate's life, at addresses that never move.
 
-    A future keeps pointers to its arguments, results and error slots until it is deleted, so they belong to the isolate and
-    not to a call. Frames are reused through `free`: making one costs 2 µs.
+    A future keeps pointers to its arguments, results and error slots until it is deleted, so they belong to the isolate
+    and not to a call. Frames are reused through `free`: making one costs 2 µs.
     """
 
     __slots__ = (

@@ -1,11 +1,12 @@
 """The engine: one wasmtime engine with its pools, and the linker with every import a guest may have.
 
 Laws:
-- One Engine a process serves; the builder makes its own, without pools. What changes generated code (`_codegen`) is the same
-  in both, or the builder's artifacts would not load.
+- One Engine a process serves; the builder makes its own, without pools. What changes generated code (`_codegen`) is the
+  same in both, or the builder's artifacts would not load.
 - Modules are compiled from the eight magic bytes on: wasmtime's constructor would also take WAT text.
 - A host function never raises through wasm: the trampoline notes the failure on the running isolate and traps.
-- Guests run on one thread, the event loop's; the running isolate is therefore one cell, and a host call needs no look-up.
+- Guests run on one thread, the event loop's; the running isolate is therefore one cell, and a host call needs no
+  look-up.
 
 Settings and their reasons are in `_codegen`, `_pools` and `_features`; the attacks behind them in SECURITY terms: every
 proposal that is off is code of wasmtime's that a tenant cannot reach.
@@ -63,7 +64,8 @@ class Module:
 
 
 class Template:
-    """A module with its imports resolved: what isolates are instantiated from. Owns its InstancePre and keeps its module."""
+    """A module with its imports resolved: what isolates are instantiated from. Owns its InstancePre and keeps its
+    module."""
 
     __slots__ = ("address", "module")
 
@@ -183,7 +185,8 @@ class Engine:
         return callback
 
     def _suspending(self, function: HostFunction) -> Callable[..., None]:
-        """The callback of a host function that may suspend. Values are 32 bytes apart, their bits in the second word."""
+        """The callback of a host function that may suspend. Values are 32 bytes apart, their bits in the second
+        word."""
         running, run, continuation = self.running, function.func, self._continuation
         decode = struct.Struct("<" + "".join(_VAL[p] for p in function.params)).unpack
         val_bytes = binding.VAL_BYTES * len(function.params)
@@ -278,7 +281,8 @@ def _codegen(config: wasmtime.Config, settings: EngineSettings) -> None:
 
 
 def _features(config: wasmtime.Config) -> None:
-    """Off: whatever no compiler of ours needs. (Switching reference types or SIMD off aborts the process: they stay.)"""
+    """Off: whatever no compiler of ours needs. (Switching reference types or SIMD off aborts the process: they
+    stay.)"""
     config.wasm_threads = False
     config.wasm_memory64 = False
     config.wasm_multi_memory = False
@@ -313,7 +317,8 @@ def _pools(config: wasmtime.Config, settings: EngineSettings) -> None:
         "linear_memory_keep_resident": limits.MEMORY_KEEP_RESIDENT_BYTES,
         "table_keep_resident": 16 * limits.KIB,
         "async_stack_keep_resident": 16 * limits.KIB,
-        # Slots that keep their copy-on-write image: the next isolate of the same function resets pages instead of mapping anew.
+        # Slots that keep their copy-on-write image: the next isolate of the same function resets pages instead of
+        # mapping anew.
         "max_unused_warm_slots": count,
     }.items():
         getattr(ffi, f"wasmtime_pooling_allocation_config_{name}_set")(pool, value)
@@ -338,5 +343,3 @@ def wat(text: str | bytes) -> bytes:
         return bytes(wasmtime.wat2wasm(text))
     except wasmtime.WasmtimeError as error:
         raise ModuleInvalid(str(error)) from None
-
-

@@ -53,7 +53,8 @@ _U32 = 0xFFFFFFFF
 
 
 class Isolate:
-    """One instance of a template. `state` is the host functions' object for this invocation; the engine never looks at it."""
+    """One instance of a template. `state` is the host functions' object for this invocation; the engine never looks
+    at it."""
 
     __slots__ = (
         "_base",
@@ -108,8 +109,8 @@ class Isolate:
     def run(self, payload: bytes, buffer_ptr: int, buffer_len: int) -> Generator[Step, None, bytes]:
         """Restore (if `prepare` has not), call with `payload`, read outcome and usage.
 
-        `buffer_ptr`, `buffer_len`: the input buffer recorded with the snapshot, inside its memory; 0, 0 for a module that
-        could not be frozen, which is then initialised here. Raises a GuestError or a HostError.
+        `buffer_ptr`, `buffer_len`: the input buffer recorded with the snapshot, inside its memory; 0, 0 for a module
+        that could not be frozen, which is then initialised here. Raises a GuestError or a HostError.
 
         When it returns, the guest is done but not yet freed: whoever runs it calls `close`, after the answer is on its
         way. When it raises, or is closed, the guest is gone.
@@ -155,7 +156,8 @@ class Isolate:
             self.close()
 
     def prepare(self) -> bool:
-        """Restores ahead of an invocation, at once. False, and nothing is kept, if it cannot (no slot, a start section)."""
+        """Restores ahead of an invocation, at once. False, and nothing is kept, if it cannot (no slot, a start
+        section)."""
         try:
             restoring = self.instantiate()
             next(restoring)
@@ -382,13 +384,17 @@ class Isolate:
 
     def read(self, ptr: int, length: int) -> bytes:
         if ptr + length > self.memory_size():
-            raise AbiViolation(f"bytes {ptr:,}…{ptr + length:,} are outside the guest's memory of {self.memory_size():,}")
+            raise AbiViolation(
+                f"bytes {ptr:,}…{ptr + length:,} are outside the guest's memory of {self.memory_size():,}"
+            )
         return string_at(self._base + ptr, length)
 
     def write(self, ptr: int, data: bytes) -> None:
         length = len(data)
         if ptr + length > self.memory_size():
-            raise AbiViolation(f"bytes {ptr:,}…{ptr + length:,} are outside the guest's memory of {self.memory_size():,}")
+            raise AbiViolation(
+                f"bytes {ptr:,}…{ptr + length:,} are outside the guest's memory of {self.memory_size():,}"
+            )
         memmove(self._base + ptr, data, length)
 
     def read_u32(self, ptr: int) -> int:
@@ -403,8 +409,9 @@ class Isolate:
     def charge(self, fuel: int) -> None:
         """Takes fuel for work done on the guest's behalf. Raises OutOfFuel when that was the last of it.
 
-        Setting a Store's fuel restarts its yield interval, so a storm of host calls that paid at once would never yield. The
-        charge is therefore a debt, settled when a slice is worth of it has gathered: the guest then yields at its next chance.
+        Setting a Store's fuel restarts its yield interval, so a storm of host calls that paid at once would never
+        yield. The charge is therefore a debt, settled when a slice is worth of it has gathered: the guest then yields
+        at its next chance.
         """
         self._debt += fuel
         if self._debt >= limits.SLICE_FUEL and not self._hurried:
@@ -487,7 +494,8 @@ class Isolate:
         found: list[int | None] = []
         for index in range(binding.table_size(context, table_at)):
             binding.table_get(context, table_at, index, out_at)
-            # A null function reference has store 0 (wasmtime_funcref_is_null); else the second word tells functions apart.
+            # A null function reference has store 0 (wasmtime_funcref_is_null); else the second word tells functions
+            # apart.
             if words[Frame.RESULT] & 0xFF != binding.KIND_FUNCREF:
                 raise EngineFault(f"table `{name}` holds something else than functions")
             found.append(int(words[Frame.RESULT + 2]) if words[Frame.RESULT + 1] else None)

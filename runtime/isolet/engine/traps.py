@@ -31,7 +31,8 @@ def guest_error(code: int | None, message: str, *, fuel: int, memory_bytes: int,
         return OutOfFuel(f"spent its {fuel:,} fuel; raise `fuel` or do less")
     if code in (9, 1) and memory_bytes + _WASM_PAGE > memory_bytes_max:
         return OutOfMemory(
-            f"stopped with {memory_bytes:,} of {memory_bytes_max:,} bytes of memory in use; raise `memory_mb` or use less"
+            f"stopped with {memory_bytes:,} of {memory_bytes_max:,} bytes of memory in use; "
+            "raise `memory_mb` or use less"
         )
     if code is None:
         return Trapped(message.splitlines()[0] if message else "trapped", "host")
@@ -46,5 +47,3 @@ def host_error(message: str) -> IsoletError:
     if "memory minimum size" in message or "exceeds memory limits" in message or "table minimum size" in message:
         return OutOfMemory(f"the module starts with more than its limits allow: {message.splitlines()[-1].strip()}")
     return EngineFault(f"wasmtime refused: {' '.join(message.split())}")
-
-
