@@ -1,8 +1,8 @@
 """Whose slice is next: fair between tenants first, then functions, then invocations.
 
 asyncio does not choose among guests: a runnable guest waits in *our* queue, and per turn of the event loop the
-scheduler spends a bounded budget of slices (TURN_S) before the loop sees its sockets again. With a task per guest and `sleep(0)`,
-64 spinners would delay every read by 64 slices.
+scheduler spends a bounded budget of slices (TURN_S) before the loop sees its sockets again. With a task per guest and
+`sleep(0)`, 64 spinners would delay every read by 64 slices.
 
 Laws:
 - One slice at a time, on the loop's thread. A run is in exactly one place: the queue, a slice, a wait, or ended.
