@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
@@ -55,11 +55,16 @@ _Answer = tuple[Verdict, str, str]
 _Run = Callable[[Config], _Answer]
 
 
+_REPORT = "report it, with this line"
+
+
 class Check(NamedTuple):
     group: str
     run: _Run
     # Whether it runs in a process of its own: the engine's checks may be the death of theirs.
     apart: bool = False
+    # The cure of that death.
+    revival: str = _REPORT
 
 
 def _fine(found: str) -> _Answer:
@@ -150,16 +155,21 @@ def _address_space(config: Config) -> _Answer:
     return _fine(f"{'unlimited' if soft == resource.RLIM_INFINITY else _gib(soft)}; {_gib(needed)} will be reserved")
 
 
+# wasmtime aborts the process that cannot have its pool.
+_MORE_SPACE = "ulimit -v unlimited; sysctl vm.overcommit_memory=0; or set fewer `isolates` in isolet.toml"
+
+
 def _reservation(config: Config) -> _Answer:
     """The pool of a worker, as large as it is configured."""
     from .engine.engine import Engine, EngineSettings
 
-    cure = "ulimit -v unlimited; sysctl vm.overcommit_memory=0; or set fewer `isolates` in isolet.toml"
     began = time.perf_counter()
     try:
         Engine(EngineSettings(pooling=True, isolates_max=config.isolates)).close()
     except Exception as error:
-        return _wrong(f"a pool of {config.isolates:,} isolates cannot be made: {' '.join(str(error).split())}", cure)
+        return _wrong(
+            f"a pool of {config.isolates:,} isolates cannot be made: {' '.join(str(error).split())}", _MORE_SPACE
+        )
     return _fine(f"{config.isolates:,} slots in {(time.perf_counter() - began) * 1000:.0f} ms")
 
 
@@ -304,10 +314,10 @@ def _snapshot(_config: Config) -> _Answer:
         info = asyncio.run(build(request))
         built_ms = (time.perf_counter() - began) * 1000
         if not info.baked:
-            return _wrong(f"the snapshot is not frozen: {'; '.join(info.warnings)}", "report it, with this line")
+            return _wrong(f"the snapshot is not frozen: {'; '.join(info.warnings)}", _REPORT)
         answers, restore_us = _restored(here, info.digest, info.memory_bytes, info.buffer_ptr, info.buffer_len)
     if set(answers) != {_SNAPSHOT_ANSWER}:
-        return _wrong(f"restored isolates answer {answers}, not {_SNAPSHOT_ANSWER!r}", "report it, with this line")
+        return _wrong(f"restored isolates answer {answers}, not {_SNAPSHOT_ANSWER!r}", _REPORT)
     return _fine(f"built in {built_ms:.0f} ms, restored in {restore_us:.0f} µs")
 
 
@@ -361,7 +371,7 @@ def _compiler(name: str) -> _Run:
 
 # ── all of them ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-CHECKS: Mapping[str, Check] = {
+CHECKS: dict[str, Check] = {
     "python": Check("machine", _python),
     "wasmtime": Check("machine", _wasmtime),
     "processor": Check("machine", _processor),
@@ -370,8 +380,8 @@ CHECKS: Mapping[str, Check] = {
     "data directory": Check("data", _data),
     "sync to disk": Check("data", _sync),
     "port": Check("data", _port),
-    **{name: Check("engine", _of_selftest(name), apart=True) for name in selftest.CHECKS},
-    "pool": Check("engine", _reservation, apart=True),
+    "pool": Check("engine", _reservation, apart=True, revival=_MORE_SPACE),
+    **{name: Check("engine", _of_selftest(name), True, cure) for name, (_, _, cure) in selftest.CHECKS.items()},
     "snapshot": Check("engine", _snapshot, apart=True),
     "C compiler": Check("compilers", _compiler("Zig")),
     "Go compiler": Check("compilers", _compiler("Go")),
@@ -396,10 +406,10 @@ def here(name: str, config: Config) -> Finding:
     try:
         return Finding(name, *CHECKS[name].run(config))
     except IsoletError as error:
-        return Finding(name, Verdict.WRONG, error.message, "report it, with this line")
+        return Finding(name, Verdict.WRONG, error.message, _REPORT)
     except Exception as error:
         said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return Finding(name, Verdict.WRONG, f"the check itself failed: {said}", "report it, with this line")
+        return Finding(name, Verdict.WRONG, f"the check itself failed: {said}", _REPORT)
 
 
 def _apart(name: str, config: Config) -> Finding:
@@ -424,8 +434,7 @@ def _apart(name: str, config: Config) -> Finding:
     status = child.returncode
     how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
     last = child.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-    cure = selftest.CHECKS[name][2] if name in selftest.CHECKS else "report it, with this line"
-    return Finding(name, Verdict.WRONG, f"the process that tried it {how}: {last[0]}", cure)
+    return Finding(name, Verdict.WRONG, f"the process that tried it {how}: {last[0]}", CHECKS[name].revival)
 
 
 def main(arguments: list[str]) -> int:

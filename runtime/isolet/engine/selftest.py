@@ -11,6 +11,7 @@ Law: a check that cannot be made has failed.
 from __future__ import annotations
 
 import contextlib
+import resource
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -27,6 +28,9 @@ class Failure(NamedTuple):
     found: str
     cure: str
 
+
+# What a slot of the pool reserves: 4 GiB for the memory, the guard behind it, and small change.
+SLOT_BYTES = 4 * limits.GIB + 64 * limits.MIB
 
 _PAGES = 4
 _PAGES_MAX = 8
@@ -194,6 +198,13 @@ CHECKS: dict[str, tuple[str, Callable[[Bench], None], str]] = {
 
 def run(names: tuple[str, ...] = tuple(CHECKS)) -> list[Failure]:
     """Those of the checks that failed. Never raises; the process may die of a machine that is wrong enough."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
+    needed = _SLOTS * SLOT_BYTES
+    if allowed != resource.RLIM_INFINITY and allowed < needed:  # wasmtime would abort the process
+        found = (
+            f"{needed // limits.GIB} GiB of address space are needed at least, and {allowed // limits.GIB} are allowed"
+        )
+        return [Failure("engine", found, "ulimit -v unlimited")]
     try:
         bench = Bench()
     except Exception as error:
