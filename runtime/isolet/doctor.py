@@ -141,15 +141,11 @@ def _descriptors(_config: Config) -> _Answer:
     return _note(f"{soft:,} open files at most, so fewer than {limits.CONNECTIONS_MAX:,} connections a worker", cure)
 
 
-# A slot: 4 GiB for the memory, the guard behind it, and small change.
-_SLOT_BYTES = 4 * limits.GIB + 64 * limits.MIB
-
-
 def _address_space(config: Config) -> _Answer:
-    needed = config.isolates * _SLOT_BYTES
+    needed = config.isolates * selftest.SLOT_BYTES
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY and soft < needed:
-        fit = max((soft - limits.GIB) // _SLOT_BYTES, 0)
+        fit = max((soft - limits.GIB) // selftest.SLOT_BYTES, 0)
         cure = "ulimit -v unlimited" + (f", or set `isolates` to at most {fit}" if fit else "")
         return _wrong(f"{_gib(soft)} allowed, and {config.isolates:,} isolates reserve {_gib(needed)}", cure)
     return _fine(f"{'unlimited' if soft == resource.RLIM_INFINITY else _gib(soft)}; {_gib(needed)} will be reserved")
@@ -167,9 +163,8 @@ def _reservation(config: Config) -> _Answer:
     try:
         Engine(EngineSettings(pooling=True, isolates_max=config.isolates)).close()
     except Exception as error:
-        return _wrong(
-            f"a pool of {config.isolates:,} isolates cannot be made: {' '.join(str(error).split())}", _MORE_SPACE
-        )
+        said = " ".join(str(error).split())
+        return _wrong(f"a pool of {config.isolates:,} isolates cannot be made: {said}", _MORE_SPACE)
     return _fine(f"{config.isolates:,} slots in {(time.perf_counter() - began) * 1000:.0f} ms")
 
 
@@ -417,7 +412,7 @@ def _apart(name: str, config: Config) -> Finding:
     try:
         child = subprocess.run(
             [sys.executable, "-P", "-m", "isolet.doctor", name, str(config.isolates)],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "RUST_BACKTRACE": "0"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -433,8 +428,9 @@ def _apart(name: str, config: Config) -> Finding:
         return Finding(check, Verdict(verdict), found, cure)
     status = child.returncode
     how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-    last = child.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-    return Finding(name, Verdict.WRONG, f"the process that tried it {how}: {last[0]}", CHECKS[name].revival)
+    words = [line.strip() for line in child.stderr.splitlines() if line.strip() and not line.startswith("note:")]
+    last = words[-1] if words else "it said nothing"
+    return Finding(name, Verdict.WRONG, f"the process that tried it {how}: {last}", CHECKS[name].revival)
 
 
 def main(arguments: list[str]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+
 import pytest
 
 from isolet.engine import selftest
@@ -45,3 +47,10 @@ def test_check_sees_another_trap_than_the_one_that_is_due() -> None:
         selftest._trapped(bench, "recurse", "unreachable")
     with pytest.raises(EngineFault, match="was not stopped"):
         selftest._trapped(bench, "spoil", "unreachable")
+
+
+def test_too_little_address_space_is_said_before_wasmtime_aborts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (4 << 30, 4 << 30))
+    (failure,) = selftest.run()
+    found = "8 GiB of address space are needed at least, and 4 are allowed"
+    assert str(failure) == f"engine: {found}; ulimit -v unlimited"

@@ -54,7 +54,7 @@ def dev(
     with _data(data) as chosen:
         config = configuration(ctx, None, {"host": host, "port": port, "data": chosen, "workers": 1})
         if failures := selftest.run():
-            console.fail(f"{failures[0].check}: {failures[0].found}; {failures[0].cure}")
+            console.fail(str(failures[0]))
             ctx.exit(FAILED)
         with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
             asyncio.run(_develop(directory, config))

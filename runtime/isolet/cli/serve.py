@@ -74,7 +74,13 @@ def serve(
     arguments = {"host": host, "port": port, "data": data, "workers": workers}
     config = configuration(ctx, path, arguments)
     log_to_stderr(verbose)
-    from ..server import serve as run  # here: everything; `--help` need not wait for it
+    from ..doctor import Verdict, here  # here: everything; `--help` need not wait for it
+    from ..server import serve as run
+
+    space = here("address space", config)
+    if space.verdict is Verdict.WRONG:  # a worker could only abort
+        console.fail(f"address space: {space.found}; {space.cure}")
+        ctx.exit(FAILED)
 
     def ready(url: str) -> None:
         count = f"{config.workers} worker{'' if config.workers == 1 else 's'}"

@@ -28,6 +28,9 @@ class Failure(NamedTuple):
     found: str
     cure: str
 
+    def __str__(self) -> str:
+        return f"{self.check}: {self.found}; {self.cure}"
+
 
 # What a slot of the pool reserves: 4 GiB for the memory, the guard behind it, and small change.
 SLOT_BYTES = 4 * limits.GIB + 64 * limits.MIB
@@ -201,9 +204,8 @@ def run(names: tuple[str, ...] = tuple(CHECKS)) -> list[Failure]:
     allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
     needed = _SLOTS * SLOT_BYTES
     if allowed != resource.RLIM_INFINITY and allowed < needed:  # wasmtime would abort the process
-        found = (
-            f"{needed // limits.GIB} GiB of address space are needed at least, and {allowed // limits.GIB} are allowed"
-        )
+        gib = limits.GIB
+        found = f"{needed // gib} GiB of address space are needed at least, and {allowed // gib} are allowed"
         return [Failure("engine", found, "ulimit -v unlimited")]
     try:
         bench = Bench()
