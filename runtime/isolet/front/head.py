@@ -205,3 +205,21 @@ _RULES: dict[bytes, _Rule] = {
     b"user-agent": _user_agent,
     b"x-amzn-trace-id": _trace_id,
 }
+
+
+def headers_bytes(headers: Headers) -> int:
+    """What a header section takes on the wire, but for optional white space."""
+    return sum([len(name) + len(value) + 4 for name, value in headers])
+
+
+def without_upgrade(method: bytes, url: bytes, headers: Headers, http_1_0: bool) -> bytes:
+    """The head of a request without its wish to upgrade, to be parsed again."""
+    lines = [b"%b %b HTTP/1.%d\r\n" % (method, url, 0 if http_1_0 else 1)]
+    for name, value in headers:
+        lower = name.lower()
+        if lower == b"connection":
+            options = [option.strip() for option in value.split(b",")]
+            value = b", ".join(option for option in options if option.lower() in (b"close", b"keep-alive"))
+        if value and lower != b"upgrade":
+            lines.append(b"%b: %b\r\n" % (name, value))
+    return b"".join(lines) + b"\r\n"

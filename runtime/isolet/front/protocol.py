@@ -55,23 +55,14 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
 from .. import limits
-from ..errors import (
-    HeadersTooLarge,
-    IsoletError,
-    MalformedRequest,
-    Overloaded,
-    PayloadTooLarge,
-    TooSlow,
-    UnsupportedProtocol,
-    UriTooLong,
-)
-from ..routing import PREFIX, Match
+from ..errors import IsoletError, MalformedRequest, Overloaded, TooSlow, UnsupportedProtocol
 from . import events, wire
-from .asgi import AppExchange, flow_control
+from .asgi import flow_control
+from .dispatch import METHODS, body_bytes_max, dispatch
 from .door import Door
-from .exchange import Exchange, HttpExchange, Missing, Refusal
-from .head import Head, Headers, read
-from .invoke import InvokeExchange, is_invoke
+from .exchange import Exchange, Missing, Refusal
+from .head import Head, Headers, headers_bytes, read, without_upgrade
+from .refusals import body_too_large, headers_too_large, uri_too_long
 
 # The shortest request that the parser takes, `GET / HTTP/1.0` and two line ends: how many may be in a piece of data.
 _REQUEST_BYTES_MIN = 18
@@ -83,12 +74,6 @@ _WAITING_BYTES_MAX = 1024 * 1024
 # How many requests are started before the loop may see other connections.
 _BURST = 16
 _NO_HEAD = Head([])
-# Of what llhttp knows, the methods of HTTP; not those of RTSP and ICE, nor CONNECT, which makes a tunnel.
-_METHODS = frozenset(
-    b"DELETE GET HEAD POST PUT OPTIONS TRACE PATCH COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK BIND REBIND "
-    b"UNBIND ACL REPORT MKACTIVITY CHECKOUT MERGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE PURGE MKCALENDAR LINK UNLINK "
-    b"QUERY".split()
-)
 
 
 class Connection(asyncio.Protocol):
@@ -276,11 +261,11 @@ class Connection(asyncio.Protocol):
         limit = self.door.limits
         # Without the exact sums, which `on_headers_complete` makes: at most one piece too generous.
         if len(self._url) > limit.url_bytes:
-            self._refuse(_uri_too_long(limit.url_bytes))
+            self._refuse(uri_too_long(limit.url_bytes))
             return
         bytes_max = limit.headers_bytes + limit.url_bytes + _WHOLE_BYTES
         if len(self._headers) > limit.headers or self._head_bytes > bytes_max:
-            self._refuse(_headers_too_large(limit.headers, limit.headers_bytes))
+            self._refuse(headers_too_large(limit.headers, limit.headers_bytes))
 
     def _mind_body(self, size: int) -> None:
         """A body has begun and is not complete."""
@@ -356,15 +341,15 @@ class Connection(asyncio.Protocol):
         limit = door.limits
         self._url, self._headers = b"", []
         if len(url) > limit.url_bytes:
-            raise _uri_too_long(limit.url_bytes)
+            raise uri_too_long(limit.url_bytes)
         if len(headers) > limit.headers:
-            raise _headers_too_large(limit.headers, limit.headers_bytes)
+            raise headers_too_large(limit.headers, limit.headers_bytes)
         if headers == self._last_headers:
             head = self._last_head
         else:
             # Only what came in many pieces can be over the limit.
-            if self._head_bytes + _WHOLE_BYTES > limit.headers_bytes and _headers_bytes(headers) > limit.headers_bytes:
-                raise _headers_too_large(limit.headers, limit.headers_bytes)
+            if self._head_bytes + _WHOLE_BYTES > limit.headers_bytes and headers_bytes(headers) > limit.headers_bytes:
+                raise headers_too_large(limit.headers, limit.headers_bytes)
             head = read(headers)
             self._last_headers, self._last_head = headers, head
         self._head_bytes = 0
@@ -377,25 +362,25 @@ class Connection(asyncio.Protocol):
             http_1_0 = version == "1.0"
             if version not in ("1.0", "1.1"):
                 raise UnsupportedProtocol(f"HTTP/{version} is not spoken here; use HTTP/1.1")
-        if method not in _METHODS:
+        if method not in METHODS:
             raise UnsupportedProtocol(f"the method {method.decode('ascii')} is not served here")
         if not head.host and not http_1_0:
             raise MalformedRequest("the Host header is missing")
         if http_1_0 and head.chunked:
             raise MalformedRequest("HTTP/1.0 has no Transfer-Encoding")
         if head.upgrade and parser.should_upgrade():
-            self._again = _without_upgrade(method, url, headers, http_1_0)
+            self._again = without_upgrade(method, url, headers, http_1_0)
             return
-        self._receiving = exchange = self._route(method, url, head)
+        self._receiving = exchange = dispatch(self, method, url, head)
         exchange.keep_alive = keep_alive
         exchange.http_1_0 = http_1_0
         if head.content_length or head.chunked:
             self._expect_body(exchange, head)
 
     def _expect_body(self, exchange: Exchange, head: Head) -> None:
-        limit = _body_limit(exchange, self.door)
+        limit = body_bytes_max(exchange, self.door.limits)
         if head.content_length > limit:
-            raise _too_large(head.content_length, limit)
+            raise body_too_large(head.content_length, limit)
         if head.expects and isinstance(exchange, Missing):
             raise exchange.error  # it asked before sending; it need not send
         if self.door.bodies_bytes + head.content_length > self.door.limits.bodies_bytes:
@@ -404,40 +389,14 @@ class Connection(asyncio.Protocol):
         self._since_s = self.door.now_s
         self._owes_continue = head.expects and not exchange.http_1_0
 
-    def _route(self, method: bytes, url: bytes, head: Head) -> Exchange:
-        """The exchange for a request. Raises UnknownFunction for a host or prefix of a function that is not there."""
-        if url[:1] != b"/":
-            url, head = _origin_form(url, head)
-        if b"#" in url:
-            raise MalformedRequest("the request target has a fragment")
-        raw_path, _, query = url.partition(b"?")
-        path = raw_path.decode("ascii")
-        routes = self.door.routes
-        if head.site:
-            target = routes.host(head.site)
-            if target is None:
-                return Missing(self, method, head, head.site)
-            return HttpExchange(self, method, head, Match(target, path), query)
-        if path.startswith(PREFIX):
-            match = routes.prefixed(path)
-            if match is None:
-                return Missing(self, method, head, path[len(PREFIX) :].partition("/")[0])
-            return HttpExchange(self, method, head, match, query)
-        if is_invoke(method, path):
-            return InvokeExchange(self, method, head, path, query)
-        match = routes.route(method.decode("ascii"), path)
-        if match is not None:
-            return HttpExchange(self, method, head, match, query)
-        return AppExchange(self, method, head, path, query)
-
     def on_body(self, body: bytes) -> None:
         exchange = self._receiving
         if exchange is None:
             return
         size = exchange.body_bytes + len(body)
-        limit = _body_limit(exchange, self.door)
+        limit = body_bytes_max(exchange, self.door.limits)
         if size > limit:
-            self._refusal = _too_large(size, limit)
+            self._refusal = body_too_large(size, limit)
             raise self._refusal
         if not exchange.body_bytes:
             exchange.body = body
@@ -607,58 +566,6 @@ class Connection(asyncio.Protocol):
         elif waited_s > (self._idle_allowed_s or self.door.idle_allowed_s()):
             self.door.counters.swept["idle"] += 1
             self._close()
-
-
-def _body_limit(exchange: Exchange, door: Door) -> int:
-    return door.limits.control_body_bytes if isinstance(exchange, AppExchange) else door.limits.payload_bytes
-
-
-def _headers_bytes(headers: Headers) -> int:
-    """What a header section takes on the wire, but for optional white space."""
-    return sum([len(name) + len(value) + 4 for name, value in headers])
-
-
-def _uri_too_long(limit: int) -> UriTooLong:
-    return UriTooLong(f"the request target has more than {limit:,} bytes")
-
-
-def _headers_too_large(count: int, size: int) -> HeadersTooLarge:
-    return HeadersTooLarge(f"the request has more than {count:,} headers, or {size:,} bytes of them")
-
-
-def _too_large(size: int, limit: int) -> PayloadTooLarge:
-    if limit == limits.PAYLOAD_BYTES_MAX:
-        return PayloadTooLarge(f"Request must be smaller than {limit} bytes for the InvokeFunction operation")
-    return PayloadTooLarge(f"the body has {size:,} bytes or more; at most {limit:,} are taken")
-
-
-def _without_upgrade(method: bytes, url: bytes, headers: Headers, http_1_0: bool) -> bytes:
-    """The head of a request without its wish to upgrade, to be parsed again."""
-    lines = [b"%b %b HTTP/1.%d\r\n" % (method, url, 0 if http_1_0 else 1)]
-    for name, value in headers:
-        lower = name.lower()
-        if lower == b"connection":
-            options = [option.strip() for option in value.split(b",")]
-            value = b", ".join(option for option in options if option.lower() in (b"close", b"keep-alive"))
-        if value and lower != b"upgrade":
-            lines.append(b"%b: %b\r\n" % (name, value))
-    return b"".join(lines) + b"\r\n"
-
-
-def _origin_form(url: bytes, head: Head) -> tuple[bytes, Head]:
-    """The path and query of an absolute URL, whose authority counts in place of Host (RFC 9112, 3.2.2)."""
-    if url == b"*":
-        return url, head
-    try:
-        parsed = httptools.parse_url(url)
-    except httptools.HttpParserInvalidURLError:
-        raise MalformedRequest("the request target is no path and no URL") from None
-    if parsed.schema not in (b"http", b"https") or not parsed.host or parsed.userinfo:
-        raise MalformedRequest("the request target is no path and no http URL")
-    authority = parsed.host if parsed.port is None else b"%b:%d" % (parsed.host, parsed.port)
-    others = [(name, value) for name, value in head.headers if name.lower() != b"host"]
-    target = parsed.path or b"/"
-    return target + (b"?" + parsed.query if parsed.query else b""), read([(b"Host", authority), *others])
 
 
 def protocol_factory(door: Door) -> type[Connection]:

@@ -1,0 +1,77 @@
+"""Which exchange a request is for: the one place that knows all doors of a worker.
+
+In this order: a function's own host, the prefix `/fn/`, Lambda's Invoke, declared routes (which never match a path of
+ours, routing.py), and the application for everything else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httptools
+
+from ..errors import MalformedRequest
+from ..routing import PREFIX, Match
+from .asgi import AppExchange
+from .door import HttpLimits
+from .exchange import Exchange, HttpExchange, Missing
+from .head import Head, read
+from .invoke import InvokeExchange, is_invoke
+
+if TYPE_CHECKING:
+    from .protocol import Connection
+
+# Of what llhttp knows, the methods of HTTP; not those of RTSP and ICE, nor CONNECT, which makes a tunnel.
+METHODS = frozenset(
+    b"DELETE GET HEAD POST PUT OPTIONS TRACE PATCH COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK BIND REBIND "
+    b"UNBIND ACL REPORT MKACTIVITY CHECKOUT MERGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE PURGE MKCALENDAR LINK UNLINK "
+    b"QUERY".split()
+)
+
+
+def dispatch(connection: Connection, method: bytes, url: bytes, head: Head) -> Exchange:
+    """The exchange for a request. Raises MalformedRequest for a request target that is none."""
+    if url[:1] != b"/":
+        url, head = _origin_form(url, head)
+    if b"#" in url:
+        raise MalformedRequest("the request target has a fragment")
+    raw_path, _, query = url.partition(b"?")
+    path = raw_path.decode("ascii")
+    routes = connection.door.routes
+    if head.site:
+        target = routes.host(head.site)
+        if target is None:
+            return Missing(connection, method, head, head.site)
+        return HttpExchange(connection, method, head, Match(target, path), query)
+    if path.startswith(PREFIX):
+        match = routes.prefixed(path)
+        if match is None:
+            return Missing(connection, method, head, path[len(PREFIX) :].partition("/")[0])
+        return HttpExchange(connection, method, head, match, query)
+    if is_invoke(method, path):
+        return InvokeExchange(connection, method, head, path, query)
+    match = routes.route(method.decode("ascii"), path)
+    if match is not None:
+        return HttpExchange(connection, method, head, match, query)
+    return AppExchange(connection, method, head, path, query)
+
+
+def body_bytes_max(exchange: Exchange, limits: HttpLimits) -> int:
+    """The largest body of an exchange: packages are uploaded to the control plane, in one request."""
+    return limits.control_body_bytes if isinstance(exchange, AppExchange) else limits.payload_bytes
+
+
+def _origin_form(url: bytes, head: Head) -> tuple[bytes, Head]:
+    """The path and query of an absolute URL, whose authority counts in place of Host (RFC 9112, 3.2.2)."""
+    if url == b"*":
+        return url, head
+    try:
+        parsed = httptools.parse_url(url)
+    except httptools.HttpParserInvalidURLError:
+        raise MalformedRequest("the request target is no path and no URL") from None
+    if parsed.schema not in (b"http", b"https") or not parsed.host or parsed.userinfo:
+        raise MalformedRequest("the request target is no path and no http URL")
+    authority = parsed.host if parsed.port is None else b"%b:%d" % (parsed.host, parsed.port)
+    others = [(name, value) for name, value in head.headers if name.lower() != b"host"]
+    target = parsed.path or b"/"
+    return target + (b"?" + parsed.query if parsed.query else b""), read([(b"Host", authority), *others])
