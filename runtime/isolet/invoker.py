@@ -90,18 +90,19 @@ class Prepared:
 class Attempt(Run):
     """One invocation on its way through the scheduler. It is the Ticket, too."""
 
-    __slots__ = ("_cancelled", "_done", "_invoker", "_isolate", "_prepared", "_state", "invocation")
+    _isolate: Isolate | None = None
+    _state: HostState | None = None
+    _cancelled = False
 
     def __init__(self, invoker: Invoker, prepared: Prepared, invocation: Invocation, done: Done) -> None:
-        target = invocation.target
-        super().__init__(target.tenant, target.name, invocation.started_ns + prepared.timeout_ns)
+        # What Run's own would do, without the call.
+        self.tenant = prepared.target.tenant
+        self.function = prepared.target.name
+        self.deadline_ns = invocation.started_ns + prepared.timeout_ns
         self.invocation = invocation
         self._invoker = invoker
         self._prepared = prepared
         self._done = done
-        self._isolate: Isolate | None = None
-        self._state: HostState | None = None
-        self._cancelled = False
 
     def cancel(self) -> None:
         if self.scheduler is not None:

@@ -57,30 +57,18 @@ class Run:
     Made by the invoker, which overrides `waits` (start what the guest waits for) and `ended` (take the result).
     """
 
-    __slots__ = (
-        "cpu_ns",
-        "deadline_ns",
-        "function",
-        "generator",
-        "scheduler",
-        "slices",
-        "state",
-        "tenant",
-        "timer",
-        "wait",
-    )
+    scheduler: Scheduler | None = None
+    state = NEW
+    cpu_ns = 0
+    slices = 0
+    wait: Wait | None = None
+    timer: Timer | None = None
+    generator: Generator[Any, None, bytes] | None = None
 
     def __init__(self, tenant: str, function: str, deadline_ns: int) -> None:
         self.tenant = tenant
         self.function = function
         self.deadline_ns = deadline_ns  # on the clock of perf_counter_ns
-        self.generator: Generator[Any, None, bytes] | None = None
-        self.scheduler: Scheduler | None = None
-        self.state = NEW
-        self.cpu_ns = 0
-        self.slices = 0
-        self.wait: Wait | None = None
-        self.timer: Timer | None = None
 
     def waits(self, wait: Any) -> None:
         """Starts what the guest waits for; `wait.finish(status)` makes it runnable again."""
