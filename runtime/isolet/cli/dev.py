@@ -81,16 +81,21 @@ async def _develop(directory: Path, config: Config) -> None:
         console.say(f"isolet dev serves on {server.url} (data in {config.data})")
         with Client(server.url) as client:
             session = _Session(directory, client)
-            # From before the first build on: what changes meanwhile is not missed.
             changes = awatch(directory, watch_filter=DefaultFilter(ignore_paths=[config.data.resolve()]))
-            await session.deploy()
-            following = asyncio.create_task(session.follow())
+            # It watches from its first step on, which it makes before the first build: what changes then is not missed.
+            change = asyncio.ensure_future(anext(changes))
+            await asyncio.sleep(0)
+            following = asyncio.ensure_future(session.follow())
             try:
-                async for change in changes:
-                    session.say_changed(change)
+                await session.deploy()
+                while True:
+                    session.say_changed(await change)
+                    change = asyncio.ensure_future(anext(changes))
                     await session.deploy()
             finally:
-                following.cancel()
+                for task in (following, change):
+                    task.cancel()
+                await asyncio.gather(following, change, return_exceptions=True)
 
 
 class _Session:
