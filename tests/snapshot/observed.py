@@ -18,6 +18,7 @@ from isolet.errors import GuestError
 from isolet.snapshot.capture import Guest, Initialised, capture
 from isolet.snapshot.instructions import survey
 from isolet.snapshot.instrument import instrument
+from isolet.snapshot.meter import meter
 from isolet.snapshot.rewrite import rewrite
 from isolet.snapshot.sections import FUNCREF, Data, Element, parse
 
@@ -114,8 +115,8 @@ class Observed:
 
 
 def freeze(engine: Engine, wasm: bytes, warmup: bytes | None = None) -> tuple[bytes | None, Initialised]:
-    """The frozen module and how it came about; None if it could not be frozen."""
-    module = parse(wasm)
+    """The frozen module and how it came about, as make.py makes it; None if it could not be frozen."""
+    module = parse(meter(parse(wasm)))
     surveyed = survey(module)
     windows = instrument(module, surveyed)
     template = engine.link(engine.compile(windows.wasm))
@@ -128,7 +129,7 @@ def freeze(engine: Engine, wasm: bytes, warmup: bytes | None = None) -> tuple[by
 def both_ways(
     engine: Engine, wasm: bytes, calls: Iterable[tuple[str, *tuple[int, ...]]]
 ) -> tuple[Observation, Observation]:
-    """The theorem's two sides: initialise then call, and snapshot, restore, call."""
+    """The theorem's two sides: initialise then call the original, and meter, snapshot, restore, call."""
     calls = list(calls)
     initialised = Observed(engine, wasm)
     try:

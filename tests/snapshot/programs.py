@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
+from isolet import limits
+
 PAGES = 2
 # The lower half of the first page is for stores, the input buffer lies in the second page.
 STORE_AT = st.one_of(st.integers(0, 64), st.integers(0, 32_000), st.just(131_064))
@@ -158,12 +160,17 @@ def _grow(draw: st.DrawFn, shape: Shape) -> str:
     )
 
 
+# Seldom more than a chunk of bulk work, since it covers what else the program did.
+_LENGTH = st.sampled_from((*[7] * 9, limits.BULK_CHUNK_BYTES + 99))
+
+
 def _fill(draw: st.DrawFn, shape: Shape) -> str:
-    return f"(memory.fill (i32.const {draw(STORE_AT)}) (i32.const {draw(st.integers(0, 255))}) (i32.const 7))"
+    value, length = draw(st.integers(0, 255)), draw(_LENGTH)
+    return f"(memory.fill (i32.const {draw(STORE_AT)}) (i32.const {value}) (i32.const {length}))"
 
 
 def _copy(draw: st.DrawFn, shape: Shape) -> str:
-    return f"(memory.copy (i32.const {draw(STORE_AT)}) (i32.const {draw(STORE_AT)}) (i32.const 8))"
+    return f"(memory.copy (i32.const {draw(STORE_AT)}) (i32.const {draw(STORE_AT)}) (i32.const {draw(_LENGTH)}))"
 
 
 def _set_global(draw: st.DrawFn, shape: Shape) -> str:

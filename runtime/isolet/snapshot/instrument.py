@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from . import sections
-from .instructions import DATA_DROP, Drop, Survey
+from .instructions import DATA_DROP, Instruction, Survey
 from .sections import CODE, EXPORT, FUNCREF, GLOBAL, I32, KIND_FUNCTION, KIND_GLOBAL, KIND_TABLE, Module
 from .validate import RESERVED_PREFIX
 
@@ -88,9 +88,9 @@ def _referable(module: Module) -> Iterator[int]:
             yield export.target
 
 
-def _with_flags(module: Module, drops: Iterable[Drop], flag_of: Mapping[tuple[bool, int], int]) -> bytes:
+def _with_flags(module: Module, drops: Iterable[Instruction], flag_of: Mapping[tuple[bool, int], int]) -> bytes:
     """The code section with `i32.const 1; global.set $flag` after each drop."""
-    by_function: dict[int, list[Drop]] = {}
+    by_function: dict[int, list[Instruction]] = {}
     for drop in drops:
         by_function.setdefault(drop.function, []).append(drop)
     return sections.vector(
@@ -99,7 +99,9 @@ def _with_flags(module: Module, drops: Iterable[Drop], flag_of: Mapping[tuple[bo
     )
 
 
-def _body(wasm: bytes, start: int, end: int, drops: Iterable[Drop], flag_of: Mapping[tuple[bool, int], int]) -> bytes:
+def _body(
+    wasm: bytes, start: int, end: int, drops: Iterable[Instruction], flag_of: Mapping[tuple[bool, int], int]
+) -> bytes:
     parts = []
     for drop in drops:
         flag = flag_of[drop.opcode == DATA_DROP, drop.segment]

@@ -1,4 +1,4 @@
-"""A module becomes a snapshot: validate → instrument → compile → initialise → rewrite → compile → serialise.
+"""A module becomes a snapshot: validate → meter → instrument → compile → initialise → rewrite → compile → serialise.
 
 Laws:
 - Bytes in, bytes out: what is run is decided here, where it is stored elsewhere (storage/artifacts.py).
@@ -18,9 +18,11 @@ from ..engine.engine import Engine, EngineSettings, Module
 from ..engine.host import HostFunction
 from ..errors import EngineFault, ModuleInvalid
 from ..model import SnapshotInfo
+from . import sections
 from .capture import Guest, Initialised, capture
 from .instructions import survey
 from .instrument import instrument
+from .meter import meter
 from .rewrite import rewrite, stripped
 from .validate import validate
 
@@ -56,7 +58,7 @@ class Maker:
         """The snapshot of `wasm`; `progress` is told each of PHASES as it begins. ModuleInvalid if it cannot be."""
         phases = _Phases(progress)
         phases.begin("validating")
-        module = validate(wasm, self._imports, guest.memory_bytes_max)
+        module = _metered(validate(wasm, self._imports, guest.memory_bytes_max))
         surveyed = survey(module)
         windows = instrument(module, surveyed)
 
@@ -89,6 +91,12 @@ class Maker:
             init_fuel=initialised.fuel,
         )
         return Made(artifact, info, initialised.logs, timings)
+
+
+def _metered(module: sections.Module) -> sections.Module:
+    """What both initialisation and events run."""
+    wasm = meter(module)
+    return module if wasm is module.wasm else sections.parse(wasm)
 
 
 def _compile(engine: Engine, wasm: bytes) -> Module:
