@@ -35,9 +35,10 @@ from peers.wasmtime_serve import peer as wasmtime_serve
 ROOT = Path(__file__).parent.parent
 ASGI = """
 import uvicorn
+HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"6")]
 async def app(scope, receive, send):
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain"),
-    (b"content-length", b"6")]}) await send({"type": "http.response.body", "body": b"hello\\n"})
+    await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+    await send({"type": "http.response.body", "body": b"hello\\n"})
 uvicorn.run(
     app, host="127.0.0.1", port=%d, http="httptools", loop="uvloop",
     access_log=False, log_level="warning", lifespan="off",

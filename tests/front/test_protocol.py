@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -489,6 +490,47 @@ async def test_pipelined_requests_are_answered_in_order_whoever_answers_them(ope
     for i in range(300):
         body = (await client.reply()).body.decode()
         assert body == (f"GET /{i}? " if i % 3 else f"/app/{i}")
+
+
+async def test_answers_of_one_turn_reach_every_client(open_house: Opener) -> None:
+    """Fifty invocations end in one turn: the first answer is written at once, the others together, none is lost."""
+    house = await open_house(script=lambda _: None)
+    clients = [await house.client() for _ in range(50)]
+    for number, client in enumerate(clients):
+        client.send(get(f"/fn/hello/{number}"))
+    held = {invocation.event["rawPath"]: invocation for invocation in [await house.invoker.next() for _ in clients]}
+    for number in range(50):
+        held[f"/{number}"].done(outcome({"statusCode": 200, "body": str(number)}))
+    assert 0 < sum(bool(connection.held) for connection in house.connections) < 50
+    for number, client in enumerate(clients):
+        assert (await client.reply()).body == str(number).encode()
+    assert not any(connection.held for connection in house.connections)
+    house.invoker.script = echo
+    for client in clients:
+        assert (await client.ask(get("/fn/hello/again"))).body == b"GET /again? "
+
+
+@pytest.mark.parametrize("how", ["abort", "shutdown"])
+async def test_connection_that_ends_while_its_answer_is_held_back(open_house: Opener, how: str) -> None:
+    house = await open_house(script=lambda _: None)
+    clients = [await house.client() for _ in range(2)]
+    for client in clients:
+        await client.writer.drain()
+        client.send(get("/fn/hello/x"))
+    held = [await house.invoker.next() for _ in clients]
+    for invocation in held:
+        invocation.done(outcome(1))
+    (waiting,) = [connection for connection in house.connections if connection.held]
+    if how == "abort":
+        waiting.abort("a test")
+    else:
+        waiting.shutdown()
+    await house.until(lambda: not waiting.held)
+    answered = 0
+    for client in clients:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionResetError):
+            answered += (await client.reply()).body == b"1"
+    assert answered == (1 if how == "abort" else 2)
 
 
 async def test_one_request_of_a_connection_runs_at_a_time(open_house: Opener) -> None:

@@ -41,6 +41,10 @@ class InvokerLike(Protocol):
         HostError."""
 
 
+# At most so many answers wait for each other, and only short ones: the last of them waits for a millisecond of others.
+_HELD_MAX = 16
+_HELD_BYTES_MAX = 16_384
+
 # The control plane, wherever it is: (method, path, query, headers, body) → (status, headers, body).
 Control = Callable[[str, str, str, list[tuple[str, str]], bytes], Awaitable[tuple[int, Mapping[str, str], bytes]]]
 
@@ -80,7 +84,11 @@ class Counters:
 
 
 class Member(Protocol):
-    """A connection, as the sweep sees it."""
+    """A connection, as the door sees it."""
+
+    held: bytes
+
+    def write(self, data: bytes) -> None: ...
 
     def sweep(self, now_s: float) -> None: ...
 
@@ -114,6 +122,8 @@ class Door:
         self.stalled: set[Member] = set()
         # Bytes of bodies received and not yet answered, in all connections.
         self.bodies_bytes = 0
+        self._answered = False
+        self._held: list[Member] = []
         self.now_s = self.clock.monotonic_s()
         self._timer: asyncio.TimerHandle | None = None
         # Caches of the second, see `epoch_ms`.
@@ -155,6 +165,38 @@ class Door:
             shared = f"{raw[:8]}-{raw[8:12]}-4{raw[12:15]}-{variant}{raw[16:19]}-"
             self._ids = [shared + raw[at : at + 10] + _BYTES[at // 10 - 2] for at in range(20, len(raw), 10)]
         return self._ids.pop()
+
+    # ── answers of one turn ─────────────────────────────────────────────────────────────────────────────────────
+
+    def holds_back(self, member: Member, data: bytes) -> bool:
+        """True if `data` is kept and written with other answers of this turn of the loop; else the caller writes it.
+
+        Writing wakes the client, and where it sleeps on another processor that costs more than all the rest of the
+        write (13 µs of 18; with 32 connections to one client, a fifth of the request). So the first answer of a turn
+        is written at once, and the others together: at the turn's end, or HELD_MAX at a time.
+        """
+        if not self._answered:
+            self._answered = True
+            asyncio.get_running_loop().call_soon(self._turn_ended)
+            return False
+        if len(data) > _HELD_BYTES_MAX:
+            return False
+        member.held = data
+        self._held.append(member)
+        if len(self._held) >= _HELD_MAX:
+            self._write_held()
+        return True
+
+    def _turn_ended(self) -> None:
+        self._answered = False
+        if self._held:
+            self._write_held()
+
+    def _write_held(self) -> None:
+        held, self._held = self._held, []
+        for member in held:
+            if member.held:  # not written in the meantime, nor lost
+                member.write(b"")
 
     # ── connections ─────────────────────────────────────────────────────────────────────────────────────────────
 

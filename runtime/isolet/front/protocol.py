@@ -120,6 +120,8 @@ class Connection(asyncio.Protocol):
         self._active: Exchange | None = None
         self._advancing = False
         self._advance_soon = False
+        # An answer that waits for the others of this turn.
+        self.held = b""
         # Data not yet parsed, since enough requests wait; reading is paused while there is some.
         self._rest = b""
         self._read_paused = False
@@ -158,7 +160,7 @@ class Connection(asyncio.Protocol):
     def _abandon_all(self) -> None:
         self._parser = None
         self._closing = True
-        self._rest = b""
+        self._rest = self.held = b""
         waiting = [x for x in (self._active, *self._queue, self._receiving) if x is not None]
         self._active = self._receiving = None
         self._queue.clear()
@@ -195,6 +197,8 @@ class Connection(asyncio.Protocol):
         return self._flow
 
     def data_received(self, data: bytes) -> None:
+        if self.held:
+            self.write(b"")
         if self._parser is None:
             return  # after the last request, or lingering
         if self._rest:
@@ -281,7 +285,7 @@ class Connection(asyncio.Protocol):
                 self._owes_continue = False  # it did not wait
             elif self._active is None and not self._queue:
                 self._owes_continue = False
-                self.transport.write(wire.CONTINUE)
+                self.write(wire.CONTINUE)
 
     def _stumbled(self, error: Exception) -> None:
         """The parser refused, or one of our callbacks did."""
@@ -460,6 +464,11 @@ class Connection(asyncio.Protocol):
         self._advance_soon = False
         self._advance()
 
+    def write(self, data: bytes) -> None:
+        """Writes `data` after what was held back."""
+        held, self.held = self.held, b""
+        self.transport.write(held + data if held else data)
+
     def write_answer(self, exchange: Exchange, answer: wire.Answer) -> None:
         """The answer of the active exchange, in one write."""
         close = not exchange.keep_alive or (self.draining and not self._queue)
@@ -471,9 +480,10 @@ class Connection(asyncio.Protocol):
         door = self.door
         if not door.date_line:
             door.epoch_ms()
-        self.transport.write(
-            wire.render(answer, door.date_line, connection=connection, without_body=exchange.method == b"HEAD")
-        )
+        data = wire.render(answer, door.date_line, connection=connection, without_body=exchange.method == b"HEAD")
+        # What comes next on this connection decides whether the answer may wait for others of this turn (door.py).
+        if close or self._queue or self._rest or self._receiving is not None or not door.holds_back(self, data):
+            self.write(data)
         self.answered(exchange, close)
 
     def answered(self, exchange: Exchange, close: bool) -> None:
@@ -502,6 +512,8 @@ class Connection(asyncio.Protocol):
             return
         self._closing = True
         self._parser = None
+        if self.held:
+            self.write(b"")
         self._since_s = self.door.now_s
         self._stalled_at = self.transport.get_write_buffer_size()
         for exchange in self._queue:  # asked for after the last answer
