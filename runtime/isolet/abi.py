@@ -112,7 +112,7 @@ def pack_envelope(
 
 # Containers (arrays and maps) of one outcome: with 200,000 the decoder runs for about 60 ms.
 CONTAINERS_MAX = 200_000
-assert limits.OUTCOME_ARRAY_LEN_MAX <= min(limits.OUTCOME_MAP_LEN_MAX, CONTAINERS_MAX), "an element is a byte at least"
+assert min(limits.OUTCOME_MAP_LEN_MAX, CONTAINERS_MAX) >= limits.OUTCOME_ARRAY_LEN_MAX, "an element is a byte at least"
 
 
 def unpack_outcome(raw: bytes) -> Any:
@@ -138,8 +138,9 @@ def _raised(error: Any) -> GuestError:
     return Raised(kind, message, tuple(stack))
 
 
-# Bytes that can begin an array or a map. A value with at most OUTCOME_DEPTH_MAX of them is not deeper than that, and need
-# not be walked (0.5 µs of an ordinary outcome's 2.2); text has none of them, only binary and numbers may.
+# All bytes but those that can begin an array or a map. A value with at most OUTCOME_DEPTH_MAX of the latter is not
+# deeper than that, and need not be walked (0.5 µs of an ordinary outcome's 2.2); text has none, only binary and numbers
+# may.
 _NO_CONTAINER = bytes(byte for byte in range(256) if not (0x80 <= byte <= 0x9F or 0xDC <= byte <= 0xDF))
 
 

@@ -155,7 +155,7 @@ class Invocation(NamedTuple):
 class Usage(NamedTuple):
     """What one invocation spent. Durations in nanoseconds, memory in bytes."""
 
-    duration_ns: int  # from admission to outcome
+    duration_ns: int  # from admission to outcome, restore included, also one that was made ahead
     cpu_ns: int  # inside slices
     restore_ns: int  # Store, limits and instance from the snapshot
     fuel: int

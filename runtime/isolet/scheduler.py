@@ -155,11 +155,11 @@ class Scheduler:
         Most invocations end within their first slice, so this is the whole path of an ordinary request.
         """
         run.scheduler = self
-        if self.runnable == 0:
+        if self.runnable:
+            self._enqueue(run)
+        else:
             run.state = RUNNING
             self._slice(run)
-        else:
-            self._enqueue(run)
 
     def drop(self, run: Run, error: Exception) -> None:
         """Ends a run that is not inside its slice, with `error`."""

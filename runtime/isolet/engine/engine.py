@@ -32,6 +32,8 @@ from ..errors import ArtifactCorrupt, EngineFault, GuestError, ModuleInvalid
 from . import binding
 from .host import HostFunction, Wait
 
+# Raised when what snapshot/ writes into modules changes its meaning: older artifacts are then built again.
+ARTIFACT_FORMAT = 2
 MAGIC = b"\0asm\1\0\0\0"
 WASMTIME_VERSION = importlib.metadata.version("wasmtime")
 
@@ -91,6 +93,7 @@ class Engine:
             _pools(config, settings)
         self._engine = wasmtime.Engine(config)
         self.address: int = ctypes.cast(self._engine.ptr(), ctypes.c_void_p).value or 0
+        self.tables_max = settings.tables_max
         self.running: list[Any] = [None]
         self.frames: list[binding.Frame] = []
         self.live = 0  # isolates with a Store
@@ -136,6 +139,7 @@ class Engine:
     def fingerprint(self) -> bytes:
         """32 bytes that change whenever an artifact of another engine must not be loaded here."""
         parts = (
+            f"format {ARTIFACT_FORMAT}",
             WASMTIME_VERSION,
             platform.machine(),
             _cpu_features(),

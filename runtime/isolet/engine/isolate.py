@@ -50,6 +50,9 @@ T = TypeVar("T")
 
 _OUTCOME_BYTES_MAX = limits.PAYLOAD_BYTES_MAX + limits.ENVELOPE_BYTES_MAX
 _U32 = 0xFFFFFFFF
+# Copies of limits.py's, since every isolate reads them.
+_SLICE_FUEL = limits.SLICE_FUEL
+_TABLE_ELEMENTS_MAX = limits.TABLE_ELEMENTS_MAX
 
 
 class Isolate:
@@ -158,14 +161,14 @@ class Isolate:
         self._store = store = store_new(engine.address, None, None)
         engine.live += 1
         self._context = context = store_context(store)
-        store_limiter(store, self.memory_bytes_max, limits.TABLE_ELEMENTS_MAX, 1, engine.settings.tables_max, 1)
+        store_limiter(store, self.memory_bytes_max, _TABLE_ELEMENTS_MAX, 1, engine.tables_max, 1)
         set_fuel(context, self.fuel)
-        set_yield_interval(context, limits.SLICE_FUEL)
+        set_yield_interval(context, _SLICE_FUEL)
         self._future = future = instantiate_async(
             self._template.address, context, frame.instance_at, frame.trap_at, frame.error_at
         )
         engine.running[0] = self
-        return int(future)
+        return future  # type: ignore[no-any-return]  # an int: ctypes' word
 
     def _born(self, began_ns: int) -> None:
         """The instance is there, or it failed; finds its memory."""
@@ -395,7 +398,7 @@ class Isolate:
         at its next chance.
         """
         self._debt += fuel
-        if self._debt >= limits.SLICE_FUEL and not self._hurried:
+        if self._debt >= _SLICE_FUEL and not self._hurried:
             set_yield_interval(self._context, 1)
             self._pay()
             self._hurried = True
@@ -415,7 +418,7 @@ class Isolate:
     def _settle(self) -> None:
         """Between slices: the interval is back to normal and the debt paid."""
         self._hurried = False
-        set_yield_interval(self._context, limits.SLICE_FUEL)
+        set_yield_interval(self._context, _SLICE_FUEL)
         frame = self._frame
         assert frame is not None
         get_fuel(self._context, frame.fuel_at)
