@@ -178,6 +178,18 @@ def test_turn_spends_its_budget_then_lets_the_loop_look(cpu: CpuClock) -> None:
     assert len(loop.ready) == 1, "one turn is always under way while guests are runnable"
 
 
+def test_lone_run_keeps_its_turn_and_no_longer(cpu: CpuClock) -> None:
+    loop = ManualLoop()
+    scheduler = Scheduler(loop, turn_s=0.001)
+    alone = Guest("1", "acme/f", spin(cpu, 100))
+    scheduler.submit(alone)
+    assert (loop.spin(), alone.slices, cpu.now_ns) == (1, 11, 1_100_000)
+    assert repr(scheduler).endswith("#1"), "back in the queue, and a turn is under way"
+    assert len(loop.ready) == 1
+    scheduler.submit(Guest("2", "good/f", spin(cpu, 100)))
+    assert scheduler.step(end_ns=cpu.now_ns + 1_000_000).slices == 1, "one slice: somebody waits"
+
+
 def test_waiting_run_is_off_the_queue_until_woken(cpu: CpuClock) -> None:
     loop = ManualLoop()
     scheduler = Scheduler(loop)

