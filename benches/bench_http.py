@@ -13,8 +13,9 @@ the start. On more cores all of them scale differently. The bare ASGI applicatio
 `wasmtime serve` is written by hand and as small as one can be; the same in a language's SDK is slower.
 
 What was tried (one worker, 32 connections, requests/s; the same machine, quiet):
-- each answer written as soon as it is there: 12,200. A fifth of the time was waking the client. All but the first answer
-  of a turn held back and written together (front/door.py), at most 8: 16,500; 16: 18,300; 32: 18,100; 64: 17,200.
+- each answer written as soon as it is there: 12,200. A fifth of the time was waking the client. All but the first
+  answer of a turn held back and written together (front/door.py), at most 8: 16,500; 16: 18,300; 32: 18,100; 64:
+  17,200.
 - fewer steps on the way (attributes with defaults on the class, outcomes walked only if they may be deep, tenants and
   targets found by identity): 2,790 bytecodes a request became 2,490; in process 48 µs a request became 44.
 At one connection, until the answer is written, in process: 40 µs; the isolate freed and its usage recorded only after
