@@ -6,7 +6,7 @@
     description = "…"
     timeout_s = 3
     memory_mb = 128
-    fuel = 10_000_000_000
+    fuel = 10_000_000_000               # default: more than any timeout allows
     files = ["data/*.json"]             # into the package: the function reads them below /var/task
 
     [environment]
