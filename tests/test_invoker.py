@@ -161,6 +161,26 @@ async def test_snapshot_is_loaded_once_for_a_crowd(tmp_path: Path) -> None:
     assert len(plane.cache) == 1
 
 
+async def test_snapshot_is_loaded_beside_a_spinning_guest(tmp_path: Path) -> None:
+    """In turns of the loop, not seconds: a thread that loaded it would wait for the interpreter's lock."""
+    plane = Plane(tmp_path)
+    spinner, quick = plane.target("infinite_loop", timeout_s=600, fuel=limits.FUEL_MAX), plane.target("answers")
+    await plane.cache.load(spinner.snapshot)
+    turns = 0
+    turn = plane.scheduler.turn
+
+    def counted() -> None:
+        nonlocal turns
+        turns += 1
+        turn()
+
+    plane.scheduler.turn = counted  # type: ignore[method-assign]
+    ticket = plane.submit(spinner, lambda outcome: None)
+    assert (await plane.invoke(quick)).value == 1
+    assert 1 <= turns <= 20
+    ticket.cancel()
+
+
 async def test_cancelled_while_its_snapshot_is_loaded(tmp_path: Path) -> None:
     plane = Plane(tmp_path)
     ended = asyncio.Event()

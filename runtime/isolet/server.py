@@ -38,6 +38,7 @@ from .engine import selftest
 from .errors import EngineFault, InvalidParameter, StorageUnavailable
 from .front.protocol import protocol_factory
 from .keeper import Keeper
+from .limits import TURN_S
 from .link import SOCKET_PATH_BYTES_MAX, Link, listen, pair
 from .model import SnapshotInfo
 from .storage.artifacts import Artifacts, read_key
@@ -318,6 +319,9 @@ class Embedded:
 async def embedded(config: Config) -> AsyncIterator[Embedded]:
     """A server in the running loop, until the block ends. Raises as `serve` does, but without a self-test."""
     prepare(config)
+    # The database's thread must get the interpreter's lock beside guests that compute. It asks for it aloud only after
+    # this long without being woken, and each turn of the loop, a millisecond, wakes it in vain.
+    sys.setswitchinterval(TURN_S / 4)
     sockets = bind(config.host, config.port, 1)
     keeper = make_keeper(config)
     await keeper.open()
