@@ -140,6 +140,10 @@ def test_function_is_deployed_called_and_deleted(tmp_path: Path) -> None:
         assert server.deploy("answers")["State"] == "Active"
         assert server.invoke("answers").json() == 1
         assert server.http.get("/fn/answers/").json() == 1
+        assert server.http.get("/fn/nobody/").status_code == 404
+        metrics = server.http.get("/metrics").text
+        for name in ("isolates_live", "pool_slots", "slices_runnable", "http_requests", "http_refused"):
+            assert f'isolet_{name}{{worker="1"}}' in metrics
         assert server.http.delete("/2015-03-31/functions/answers").status_code == 204
         assert server.invoke("answers").status_code == 404
         assert server.end() == 0

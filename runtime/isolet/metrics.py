@@ -36,6 +36,10 @@ GAUGES: Mapping[str, str] = {
     "invocations_in_flight": "Invocations admitted and not answered.",
     "snapshots_loaded": "Snapshots that isolates can be born from at once.",
     "connections_open": "Open connections of clients.",
+    "http_requests": "Requests that this worker's door has answered since it started.",
+    "http_refused": "Requests that it refused before they were served.",
+    "http_swept": "Connections that a deadline or a bound ended.",
+    "http_clients_left": "Connections whose client left while a request was under way.",
 }
 
 

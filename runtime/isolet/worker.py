@@ -70,7 +70,8 @@ class Worker:
         self.door.close()
 
     def gauges(self) -> dict[str, float]:
-        """What this worker is doing right now, for metrics."""
+        """What this worker is doing right now, and what its door has seen, for metrics."""
+        seen = self.door.counters
         return {
             "isolates_live": self.engine.live,
             "pool_slots": self.engine.settings.isolates_max,
@@ -79,6 +80,10 @@ class Worker:
             "invocations_in_flight": self.invoker.in_flight,
             "snapshots_loaded": len(self.cache),
             "connections_open": len(self.door.connections),
+            "http_requests": seen.requests,
+            "http_refused": seen.refused.total(),
+            "http_swept": seen.swept.total(),
+            "http_clients_left": seen.disconnects,
         }
 
     # ── towards the keeper ──────────────────────────────────────────────────────────────────────────────────────

@@ -13,7 +13,8 @@ import pytest
 from isolet import limits
 from isolet.engine.engine import Engine, EngineSettings, Template, wat
 from isolet.engine.host import HostFunction, Wait
-from isolet.engine.isolate import Isolate, drive
+from isolet.engine.inspection import Inspected
+from isolet.engine.isolate import drive
 from isolet.errors import (
     AbiViolation,
     EngineFault,
@@ -68,8 +69,8 @@ def template(engine: Engine, name: str) -> Template:
     return engine.link(engine.compile(wat((GUESTS / f"{name}.wat").read_text())))
 
 
-def isolate(engine: Engine, name: str, *, memory: int = MEMORY, fuel: int = FUEL) -> Isolate:
-    return Isolate(engine, template(engine, name), memory, fuel, state=[])
+def isolate(engine: Engine, name: str, *, memory: int = MEMORY, fuel: int = FUEL) -> Inspected:
+    return Inspected(engine, template(engine, name), memory, fuel, state=[])
 
 
 @pytest.fixture(autouse=True)
@@ -239,7 +240,7 @@ def test_isolates_share_nothing(engine: Engine) -> None:
     """A guest that counts in memory, in a global and in its table answers one every time."""
     shared = template(engine, "counts")
     for _ in range(20):
-        assert drive(Isolate(engine, shared, MEMORY, FUEL).serve(b"", 1024, 4096)) == b"\x01\x01\x01"
+        assert drive(Inspected(engine, shared, MEMORY, FUEL).serve(b"", 1024, 4096)) == b"\x01\x01\x01"
 
 
 def test_wat_text_and_components_are_not_compiled(engine: Engine) -> None:

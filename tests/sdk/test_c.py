@@ -11,7 +11,8 @@ import msgpack
 import pytest
 
 from isolet import abi, limits
-from isolet.engine.isolate import Isolate, drive
+from isolet.engine.inspection import Inspected
+from isolet.engine.isolate import drive
 from isolet.errors import OutOfMemory, Raised
 from isolet.hostcalls.state import HostState
 from running import ENTROPY, Guest, engine, template
@@ -118,7 +119,7 @@ def test_json_of_binary_is_base64_and_of_what_is_not_finite_null() -> None:
 def test_a_small_invocation_writes_few_pages_of_memory() -> None:
     """The library's state, the event and the outcome share one; the others are the stack's and the handler's own."""
     run = guest()
-    isolate = Isolate(engine(), template(HERE), 128 * limits.MIB, 10**9, HostState(run.constants))
+    isolate = Inspected(engine(), template(HERE), 128 * limits.MIB, 10**9, HostState(run.constants))
     try:
         drive(isolate.instantiate())
         drive(isolate.initialise())

@@ -13,7 +13,8 @@ from typing import Any
 from isolet import limits
 from isolet.engine.engine import Engine, EngineSettings
 from isolet.engine.host import HostFunction
-from isolet.engine.isolate import Isolate, drive
+from isolet.engine.inspection import Inspected
+from isolet.engine.isolate import drive
 from isolet.errors import GuestError
 from isolet.snapshot.capture import Guest, Initialised, capture
 from isolet.snapshot.instructions import survey
@@ -76,7 +77,7 @@ class Observed:
         self.module = parse(wasm)
         self.windows = instrument(self.module, survey(self.module))
         self.template = engine.link(engine.compile(self.windows.wasm))
-        self.isolate = Isolate(engine, self.template, MEMORY, FUEL)
+        self.isolate = Inspected(engine, self.template, MEMORY, FUEL)
         self.answers: list[str] = []
 
     def call(self, name: str, *arguments: int) -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from isolet import limits
 from isolet.engine.engine import Engine, EngineSettings, Template, wat
-from isolet.engine.isolate import Isolate, drive
+from isolet.engine.inspection import Inspected
+from isolet.engine.isolate import drive
 from isolet.errors import GuestError, ModuleInvalid, OutOfFuel, TimedOut
 from isolet.hostcalls.state import HostConstants, HostState
 from isolet.hostcalls.table import IMPORTS
@@ -48,7 +49,7 @@ Call = tuple[str, *tuple[int, ...]]
 
 def ran(engine: Engine, template: Template, calls: Sequence[Call]) -> tuple[list[str], bytes, list[list[str | None]]]:
     """(what each call answered, memory after them, tables `a` and `b` if there are). Calls end at the first trap."""
-    isolate = Isolate(engine, template, 64 * limits.MIB, FUEL)
+    isolate = Inspected(engine, template, 64 * limits.MIB, FUEL)
     answers = []
     try:
         drive(isolate.instantiate())
@@ -373,7 +374,7 @@ def test_malformed_code_is_refused() -> None:
 def slices(engine: Engine, text: str, fuel: int = FUEL, *, pages: int = 2048) -> tuple[int, str, int]:
     """(slices, how it ended, bytes of memory that are set) of a module's `go`, metered."""
     template = engine.link(engine.compile(metered(wat(text.replace("MEMORY", f'(memory (export "memory") {pages})')))))
-    isolate = Isolate(engine, template, pages * limits.WASM_PAGE_BYTES, fuel)
+    isolate = Inspected(engine, template, pages * limits.WASM_PAGE_BYTES, fuel)
     try:
         drive(isolate.instantiate())
         try:
@@ -467,7 +468,7 @@ def compiled_c(source: Path, scratch: Path) -> bytes:
 def outcome(engine: Engine, wasm: bytes, event: bytes, constants: HostConstants, memory_mb: int) -> tuple[bytes, int]:
     """(outcome, slices)"""
     template = engine.link(engine.compile(wasm))
-    isolate = Isolate(engine, template, memory_mb * limits.MIB, FUEL, HostState(constants))
+    isolate = Inspected(engine, template, memory_mb * limits.MIB, FUEL, HostState(constants))
     return drive(isolate.serve(event, 0, 0)), isolate.slices
 
 

@@ -17,7 +17,8 @@ import pytest
 from isolet import limits
 from isolet.engine.engine import Engine, EngineSettings
 from isolet.engine.host import HostFunction
-from isolet.engine.isolate import Isolate, drive
+from isolet.engine.inspection import Inspected
+from isolet.engine.isolate import drive
 from isolet.hostcalls.state import HostState
 from isolet.hostcalls.table import IMPORTS
 from isolet.snapshot.capture import _read
@@ -85,7 +86,7 @@ class Side:
         template = engine.link(engine.compile(self.windows.wasm))
         self.state = SteadyState(guest.constants)
         memory = guest.manifest.settings.memory_mb * limits.MIB
-        self.isolate = Isolate(engine, template, memory, 10**11, self.state)
+        self.isolate = Inspected(engine, template, memory, 10**11, self.state)
         drive(self.isolate.instantiate())
 
     def handle(self, envelope: bytes, buffer_ptr: int) -> bytes:

@@ -21,7 +21,7 @@ from time import perf_counter_ns
 from typing import Any, TypeVar
 
 from .. import limits
-from ..errors import AbiViolation, EngineFault, GuestError, IsoletError, OutOfFuel, OutOfMemory, ResponseTooLarge
+from ..errors import AbiViolation, GuestError, IsoletError, OutOfFuel, OutOfMemory, ResponseTooLarge
 from . import binding, traps
 from .binding import (
     Frame,
@@ -425,7 +425,7 @@ class Isolate:
         set_fuel(self._context, max(frame.words[Frame.FUEL] - self._debt, 0))
         self._debt = 0
 
-    # ── looking in, for the snapshot and for tests ──────────────────────────────────────────────────────────────
+    # ── looking in; more of it in inspection.py ─────────────────────────────────────────────────────────────────
 
     def memory_size(self) -> int:
         """Bytes of linear memory at present; 0 before instantiation and after `close`."""
@@ -433,10 +433,6 @@ class Isolate:
         if frame is None or not self._base:
             return 0
         return int(memory_data_size(self._context, frame.memory_at))
-
-    def memory(self) -> bytes:
-        """A copy of the whole linear memory."""
-        return self.read(0, self.memory_size())
 
     def has_function(self, name: str) -> bool:
         return self._export(name) == binding.EXTERN_FUNC
@@ -448,50 +444,6 @@ class Isolate:
         if not export_get(self._context, frame.instance_at, encoded, len(encoded), frame.item_extern_at):
             return None
         return int(frame.words[Frame.ITEM]) & 0xFF
-
-    def global_value(self, name: str) -> tuple[int, int]:
-        """An exported global as (kind, bits): kinds as binding.KIND_*, a v128 in 128 bits, a function reference as in
-        `function_identity`, 0 for null."""
-        if self._export(name) != binding.EXTERN_GLOBAL:
-            raise EngineFault(f"no exported global `{name}`")
-        frame = self._frame
-        assert frame is not None
-        binding.global_get(self._context, frame.item_at, frame.result_at)
-        words = frame.words
-        kind = words[Frame.RESULT] & 0xFF
-        bits = words[Frame.RESULT + 1]
-        if kind == binding.KIND_V128:
-            bits |= words[Frame.RESULT + 2] << 64
-        elif kind in (binding.KIND_I32, binding.KIND_F32):
-            bits &= _U32
-        elif kind == binding.KIND_FUNCREF:
-            bits = words[Frame.RESULT + 2] if bits else 0
-        return int(kind), int(bits)
-
-    def table(self, name: str) -> list[int | None]:
-        """An exported table of function references: an identity per element (`function_identity`), None for null."""
-        if self._export(name) != binding.EXTERN_TABLE:
-            raise EngineFault(f"no exported table `{name}`")
-        frame = self._frame
-        assert frame is not None
-        words, table_at, out_at, context = frame.words, frame.item_at, frame.result_at, self._context
-        found: list[int | None] = []
-        for index in range(binding.table_size(context, table_at)):
-            binding.table_get(context, table_at, index, out_at)
-            # A null function reference has store 0 (wasmtime_funcref_is_null); else the second word tells functions
-            # apart.
-            if words[Frame.RESULT] & 0xFF != binding.KIND_FUNCREF:
-                raise EngineFault(f"table `{name}` holds something else than functions")
-            found.append(int(words[Frame.RESULT + 2]) if words[Frame.RESULT + 1] else None)
-        return found
-
-    def function_identity(self, name: str) -> int:
-        """What `table` shows for the exported function `name`."""
-        if self._export(name) != binding.EXTERN_FUNC:
-            raise EngineFault(f"no exported function `{name}`")
-        frame = self._frame
-        assert frame is not None
-        return int(frame.words[Frame.ITEM + 2])
 
 
 def drive(running: Generator[Step, None, T], on_wait: Callable[[Wait], None] | None = None) -> T:

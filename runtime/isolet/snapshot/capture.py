@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 from .. import limits
 from ..engine.engine import Engine, Template
 from ..engine.host import Wait
-from ..engine.isolate import Isolate
+from ..engine.inspection import Inspected
 from ..errors import GuestError, ModuleInvalid, OutOfMemory, printable
 from .instrument import Instrumented
 from .rewrite import Captured
@@ -89,7 +89,7 @@ class _Run:
 
     def __init__(self, engine: Engine, template: Template, guest: Guest, warmup: bytes | None) -> None:
         self._witness = guest.witness()
-        self._isolate = Isolate(engine, template, guest.memory_bytes_max, guest.fuel, self._witness)
+        self._isolate = Inspected(engine, template, guest.memory_bytes_max, guest.fuel, self._witness)
         self._warmup = warmup
         self._wall_s = guest.wall_s
         self._deadline_s = monotonic() + guest.wall_s
@@ -180,7 +180,7 @@ class _Unreadable(Exception):
     """State that a module cannot express; the text is the reason."""
 
 
-def _read(isolate: Isolate, module: Module, windows: Instrumented) -> Captured:
+def _read(isolate: Inspected, module: Module, windows: Instrumented) -> Captured:
     functions = {isolate.function_identity(name): index for index, name in windows.functions.items()}
     start, image = _image(isolate)
     return Captured(
@@ -197,7 +197,7 @@ def _read(isolate: Isolate, module: Module, windows: Instrumented) -> Captured:
     )
 
 
-def _global(isolate: Isolate, module: Module, index: int, name: str, functions: Mapping[int, int]) -> int | None:
+def _global(isolate: Inspected, module: Module, index: int, name: str, functions: Mapping[int, int]) -> int | None:
     _, bits = isolate.global_value(name)
     if module.globals[index].type == FUNCREF:
         return _function(bits or None, functions, f"global {index}")
@@ -213,11 +213,11 @@ def _function(identity: int | None, functions: Mapping[int, int], where: str) ->
     return index
 
 
-def _dropped(isolate: Isolate, flags: Mapping[int, str]) -> frozenset[int]:
+def _dropped(isolate: Inspected, flags: Mapping[int, str]) -> frozenset[int]:
     return frozenset(segment for segment, name in flags.items() if isolate.global_value(name)[1])
 
 
-def _image(isolate: Isolate) -> tuple[int, bytes]:
+def _image(isolate: Inspected) -> tuple[int, bytes]:
     """(address, bytes) from the first byte that is not zero, rounded down, to the last."""
     size = isolate.memory_size()
     start = _first_set(isolate, size)
@@ -233,7 +233,7 @@ def _image(isolate: Isolate) -> tuple[int, bytes]:
     return start, isolate.read(start, end - start)
 
 
-def _first_set(isolate: Isolate, size: int) -> int:
+def _first_set(isolate: Inspected, size: int) -> int:
     for at in range(0, size, _SCAN_BYTES):
         chunk = isolate.read(at, min(_SCAN_BYTES, size - at))
         if chunk != _ZEROS and (rest := chunk.lstrip(b"\0")):
@@ -241,7 +241,7 @@ def _first_set(isolate: Isolate, size: int) -> int:
     return size
 
 
-def _last_set(isolate: Isolate, size: int) -> int:
+def _last_set(isolate: Inspected, size: int) -> int:
     for end in range(size, 0, -_SCAN_BYTES):
         at = max(0, end - _SCAN_BYTES)
         chunk = isolate.read(at, end - at)
