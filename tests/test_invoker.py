@@ -52,7 +52,7 @@ ENDS: list[tuple[str, type[Exception], str]] = [
     ("grow_until_refused", OutOfMemory, "memory_mb"),
     ("outcome_outside", AbiViolation, "outside the guest's memory"),
     ("malformed", AbiViolation, "outcome"),
-    ("log_storm", OutOfFuel, "host calls"),
+    ("log_storm", OutOfFuel, "raise `fuel`"),
 ]
 
 

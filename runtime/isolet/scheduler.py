@@ -150,16 +150,16 @@ class Scheduler:
     # ── entering, leaving ───────────────────────────────────────────────────────────────────────────────────────
 
     def submit(self, run: Run) -> None:
-        """Gives a new run its first slice: at once if nobody else is waiting for one, else in turn.
+        """Gives a new run its first slices, a turn's worth: at once if nobody else is waiting for one, else in turn.
 
-        Most invocations end within their first slice, so this is the whole path of an ordinary request.
+        Most invocations end within them, so this is the whole path of an ordinary request.
         """
         run.scheduler = self
         if self.runnable:
             self._enqueue(run)
         else:
             run.state = RUNNING
-            self._slice(run)
+            self._slice(run, perf_counter_ns() + self.turn_ns)
 
     def drop(self, run: Run, error: Exception) -> None:
         """Ends a run that is not inside its slice, with `error`."""
