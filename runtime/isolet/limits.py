@@ -170,7 +170,7 @@ INIT_WALL_S = 10.0
 ARTIFACTS_BYTES_MAX = 4 * GIB
 SNAPSHOTS_LOADED_MAX = 1_000
 
-# ── HTTP (THREATS: uvicorn has none of these) ───────────────────────────────────────────────────────────────────
+# ── HTTP (uvicorn has none of these) ────────────────────────────────────────────────────────────────────────────
 
 HEADERS_BYTES_MAX = 64 * KIB
 HEADERS_MAX = 100

@@ -187,7 +187,7 @@ def _pack_strings(values: Mapping[str, str]) -> bytes:
 
 # ── out ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-# What only we may say (THREATS, HTTP), and what belongs to the connection.
+# What only we may say, and what belongs to the connection.
 _STRIPPED = frozenset(name.decode() for name in HOP_BY_HOP) | {"content-length", "date", "server", "proxy-authenticate"}
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 # Everything a field value may not hold: controls but the tab. CR, LF and NUL would end it.

@@ -1,6 +1,6 @@
 """Our HTTP protocol class for uvicorn (`uvicorn.Config(http=protocol_factory(door))`), on httptools.
 
-It exists for two reasons: uvicorn has none of the limits that an open port needs (THREATS, HTTP), and an invocation
+It exists for two reasons: uvicorn has none of the limits that an open port needs, and an invocation
 does not need what ASGI costs. Every request passes the same limits here; invocations are answered from here, everything
 else goes on to the ASGI application (asgi.py).
 
