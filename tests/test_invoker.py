@@ -17,6 +17,7 @@ from isolet.errors import (
     Cancelled,
     OutOfFuel,
     OutOfMemory,
+    Overloaded,
     PayloadTooLarge,
     Raised,
     Throttled,
@@ -248,6 +249,26 @@ async def test_spares_are_bounded_and_given_back(tmp_path: Path) -> None:
         assert plane.engine.live <= 2
     assert plane.engine.live == 2
     plane.invoker.drop_spares()
+    assert plane.engine.live == 0
+
+
+async def test_spares_never_cost_an_invocation_its_slot(tmp_path: Path) -> None:
+    """Sixty-two guests sleep and two isolates wait ahead of others: the pool of 64 is full, and has room for two more."""
+    plane = Plane(tmp_path, isolates_max=64, spares=2)
+    sleeper = plane.target("sleeps", timeout_s=60)
+    await plane.cache.load(sleeper.snapshot)
+    ends: list[Outcome] = []
+    tickets = [plane.submit(sleeper, ends.append) for _ in range(62)]
+    for tenant in ("a", "b"):
+        await plane.invoke(plane.target("answers", tenant=tenant))
+        await asyncio.sleep(0)
+    assert plane.engine.live == 64
+    tickets += [plane.submit(sleeper, ends.append) for _ in range(2)]
+    assert (ends, plane.engine.live, plane.scheduler.waiting) == ([], 64, 64)
+    plane.submit(sleeper, ends.append)
+    assert isinstance(ends.pop().error, Overloaded), "now it is full"
+    for ticket in tickets:
+        ticket.cancel()
     assert plane.engine.live == 0
 
 

@@ -71,31 +71,16 @@ def pack_envelope(
     `request_id` is a UUID in its 36 characters, `entropy` 16 bytes.
     """
     assert len(request_id) == 36, "a request id is a UUID"
-    if not trace_id and client_context == b"\xc0":
-        return b"".join(
-            (
-                _EVENT,
-                event,
-                _CONTEXT[0],
-                constants,
-                _REQUEST_ID,
-                request_id.encode("ascii"),
-                _DEADLINE,
-                _pack_u64(deadline_ms),
-                _ENTROPY,
-                entropy,
-            )
-        )
-    optional: list[bytes] = []
+    count, optional = 0, b""
     if trace_id:
-        optional += (_TRACE_ID, msgpack.packb(trace_id))
+        count, optional = 1, _TRACE_ID + msgpack.packb(trace_id)
     if client_context != b"\xc0":
-        optional += (_CLIENT_CONTEXT, client_context)
+        count, optional = count + 1, optional + _CLIENT_CONTEXT + client_context
     return b"".join(
         (
             _EVENT,
             event,
-            _CONTEXT[len(optional) // 2],
+            _CONTEXT[count],
             constants,
             _REQUEST_ID,
             request_id.encode("ascii"),
@@ -103,7 +88,7 @@ def pack_envelope(
             _pack_u64(deadline_ms),
             _ENTROPY,
             entropy,
-            *optional,
+            optional,
         )
     )
 

@@ -139,7 +139,10 @@ class Attempt(Run):
         self._state = state = HostState(prepared.constants)
         isolate, prepared.spare = prepared.spare, None
         if isolate is None:
-            isolate = Isolate(invoker.engine, loaded.template, target.memory_bytes, target.fuel)
+            engine = invoker.engine
+            if engine.live >= engine.settings.isolates_max:
+                invoker.drop_spares()  # a slot that only waits is one that this invocation may have
+            isolate = Isolate(engine, loaded.template, target.memory_bytes, target.fuel)
         else:
             self._ahead_ns = isolate.restore_ns
         isolate.state = state

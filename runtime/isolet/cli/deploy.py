@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ..limits import FUEL_DEFAULT
 from . import console
 from .client import ENDPOINT, Client
 from .deployment import Deployed, deployed
@@ -45,11 +46,13 @@ def show(result: Deployed, endpoint: str) -> None:
     """What was deployed, for people."""
     settings, snapshot = result.settings, result.snapshot
     console.say(f"{result.name} {result.what}", "bold")
+    # The default is beyond any timeout: saying it would look like a choice.
+    fuel = "" if settings.fuel == FUEL_DEFAULT else f", {console.whole(settings.fuel)} fuel"
     module, built = console.size(result.module_bytes), console.seconds(result.build_s)
     rows: dict[str, str | list[str]] = {
         "module": f"{module}, {settings.language}, built in {built}",
         "snapshot": _snapshot(snapshot),
-        "limits": f"{settings.memory_mb} MB, {settings.timeout_s:g} s, {console.whole(settings.fuel)} fuel",
+        "limits": f"{settings.memory_mb} MB, {settings.timeout_s:g} s{fuel}",
     }
     if result.urls:
         rows["urls"] = list(result.urls)
