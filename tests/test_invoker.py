@@ -253,7 +253,7 @@ async def test_spares_are_bounded_and_given_back(tmp_path: Path) -> None:
 
 
 async def test_spares_never_cost_an_invocation_its_slot(tmp_path: Path) -> None:
-    """Sixty-two guests sleep and two isolates wait ahead of others: the pool of 64 is full, and has room for two more."""
+    """Sixty-two guests sleep, two isolates wait ahead of others: the pool of 64 is full, and has room for two more."""
     plane = Plane(tmp_path, isolates_max=64, spares=2)
     sleeper = plane.target("sleeps", timeout_s=60)
     await plane.cache.load(sleeper.snapshot)
