@@ -43,7 +43,8 @@ class Strings:
 class HostConstants:
     """What all invocations of one function version share.
 
-    `environment` are entries `K=V`; one that WASI cannot carry (NUL in it) is left out. `package` is /var/task.
+    `environment` are entries `K=V`; one that WASI cannot carry (NUL in it) is left out. `package` is /var/task,
+    `library` the language's own files (library.py).
     """
 
     __slots__ = (
@@ -54,6 +55,7 @@ class HostConstants:
         "environment",
         "grants",
         "handler",
+        "library",
         "memory_mb",
         "name",
         "package",
@@ -69,6 +71,7 @@ class HostConstants:
         environment: Sequence[bytes],
         package: Package,
         handler: str = "handle",
+        library: Package | None = None,
     ) -> None:
         self.name = name
         self.version = version
@@ -77,6 +80,8 @@ class HostConstants:
         self.environment = tuple(environment)
         self.package = package
         self.handler = handler
+        # What an interpreter's `isolet.library` answers from; a compiled module has none.
+        self.library: Package = library if library is not None else {}
         # What each capability said when it was first asked for (capability.py); None: not granted.
         self.grants: dict[Capability, Any] = {}
         self._arguments: Strings | None = None
