@@ -10,7 +10,7 @@ Laws:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import limits, model
@@ -71,7 +71,7 @@ class HostConstants:
         environment: Sequence[bytes],
         package: Package,
         handler: str = "handle",
-        library: Package | None = None,
+        library: Mapping[str, bytes] | None = None,
     ) -> None:
         self.name = name
         self.version = version
@@ -81,7 +81,7 @@ class HostConstants:
         self.package = package
         self.handler = handler
         # What an interpreter's `isolet.library` answers from; a compiled module has none.
-        self.library: Package = library if library is not None else {}
+        self.library: Mapping[str, bytes] = library if library is not None else {}
         # What each capability said when it was first asked for (capability.py); None: not granted.
         self.grants: dict[Capability, Any] = {}
         self._arguments: Strings | None = None
