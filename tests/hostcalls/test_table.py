@@ -40,10 +40,11 @@ def test_every_function_of_preview1_is_there_with_its_type() -> None:
     assert ours == EXPECTED
 
 
-def test_isolet_has_its_four() -> None:
+def test_isolet_has_its_five() -> None:
     ours = {f.name: (f.params, f.results, f.suspends) for f in IMPORTS if f.module == "isolet"}
     assert ours == {
         "call": ("ii", "i", True),
+        "fail": ("ii", "", False),
         "library": ("ii", "i", False),
         "take": ("i", "i", False),
         "log": ("iii", "", False),

@@ -13,7 +13,7 @@ from dataclasses import replace
 from .. import limits
 from ..engine.host import GuestView, HostFunction, Wait
 from ..errors import OutOfFuel
-from . import library, log, random, wasi, wasi_fd, wasi_path, wasi_time
+from . import failure, library, log, random, wasi, wasi_fd, wasi_path, wasi_time
 from .capability import Capability, calls
 from .errno import Refused
 from .random import Random
@@ -41,6 +41,7 @@ def imports(capabilities: tuple[Capability, ...] = CAPABILITIES) -> tuple[HostFu
     """The import table with these capabilities behind `isolet.call`."""
     functions = (
         *calls(capabilities),
+        *failure.FUNCTIONS,
         *library.FUNCTIONS,
         *log.FUNCTIONS,
         *random.FUNCTIONS,
