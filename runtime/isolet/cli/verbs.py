@@ -9,6 +9,7 @@ from .dev import dev
 from .doctor import doctor
 from .functions import delete, invoke, list_
 from .init import init
+from .languages import languages
 from .logs import logs
 from .options import write_examples
 from .serve import serve
@@ -43,5 +44,5 @@ def main() -> None:
     pass
 
 
-for _verb in (serve, init, dev, deploy, list_, invoke, logs, usage, delete, doctor):
+for _verb in (serve, init, dev, deploy, list_, invoke, logs, usage, delete, languages, doctor):
     main.add_command(_verb)
