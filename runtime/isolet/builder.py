@@ -32,16 +32,20 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import msgpack
 
 from . import abi, limits
 from .errors import BuilderLost, InvalidParameter, IsoletError, ModuleInvalid, StorageUnavailable
 from .frames import error_from_plain, error_to_plain
+from .languages.interpreters import Interpreter, of_runtime
 from .model import LATEST, SnapshotInfo
 from .plain import snapshot_from_plain, snapshot_to_plain
 from .storage.packages import MODULE_FILE, PackageFiles
+
+if TYPE_CHECKING:
+    from .snapshot.capture import Guest
 
 # What a phase of `build` may be, in their order; the middle ones are snapshot/make.py's.
 PHASES: Final = ("starting", "validating", "compiling", "initialising", "freezing", "optimising", "storing")
@@ -53,6 +57,8 @@ _REQUEST_BYTES_MAX: Final = 1 * limits.MIB
 # again as the memory limit is for libraries, stacks of threads and arenas of malloc.
 _RESERVED_BYTES: Final = 2 * 5 * limits.GIB
 _DESCRIPTORS_MAX: Final = 64
+# What an interpreter has while it boots.
+_BASE_MEMORY_MB: Final = 128
 # Builds give way to invocations.
 _NICENESS: Final = 10
 
@@ -72,6 +78,8 @@ class BuildRequest:
     environment: Mapping[str, str] = field(default_factory=dict)
     # A file of the package: a JSON event, handled once before the snapshot. Empty: none.
     warmup: str = ""
+    # Lambda's name of what runs it: an interpreter's, or anything else for a package with a module in it.
+    runtime: str = "provided.al2023"
 
 
 Progress = Callable[[str], None]
@@ -247,13 +255,40 @@ def _read_request(stream: BinaryIO) -> BuildRequest:
 
 
 def _build(request: BuildRequest, progress: Progress) -> SnapshotInfo:
-    from .hostcalls.state import HostConstants, HostState
+    interpreter = of_runtime(request.runtime)
+    return _build_module(request, progress) if interpreter is None else _build_source(request, interpreter, progress)
+
+
+def _build_module(request: BuildRequest, progress: Progress) -> SnapshotInfo:
     from .hostcalls.table import IMPORTS
-    from .snapshot.capture import Guest
     from .snapshot.make import Maker
     from .storage.artifacts import Artifacts, read_key
 
     module = _module(Path(request.package_path))
+    maker = Maker(IMPORTS)
+    artifacts = Artifacts(Path(request.artifacts_path), read_key(Path(request.key_path)), maker.fingerprint)
+    made = maker.make(module, _guest(request, {}), progress)
+    progress("storing")
+    return artifacts.write(made.artifact, made.info)
+
+
+def _build_source(request: BuildRequest, interpreter: Interpreter, progress: Progress) -> SnapshotInfo:
+    from .engine.engine import Engine, EngineSettings
+    from .hostcalls.table import IMPORTS
+    from .snapshot.boot import Booter
+    from .storage.artifacts import Artifacts, read_key
+
+    engine = Engine(EngineSettings(isolates_max=1), IMPORTS)
+    artifacts = Artifacts(Path(request.artifacts_path), read_key(Path(request.key_path)), engine.fingerprint)
+    booter = Booter(engine, artifacts, interpreter)
+    return booter.boot(_base_guest, lambda library: _guest(request, library), progress).info
+
+
+def _guest(request: BuildRequest, library: Mapping[str, bytes]) -> Guest:
+    """What a function is initialised with."""
+    from .hostcalls.state import HostConstants, HostState
+    from .snapshot.capture import Guest
+
     package = PackageFiles(Path(request.package_path))
     constants = HostConstants(
         name=request.name,
@@ -263,17 +298,26 @@ def _build(request: BuildRequest, progress: Progress) -> SnapshotInfo:
         environment=[f"{key}={value}".encode() for key, value in request.environment.items()],
         package=package,
         handler=request.handler,
+        library=library,
     )
-    guest = Guest(
+    return Guest(
         memory_bytes_max=request.memory_mb * limits.MIB,
         witness=lambda: HostState(constants, initialising=True),
         warmup=_warmup(request, package),
     )
-    maker = Maker(IMPORTS)
-    artifacts = Artifacts(Path(request.artifacts_path), read_key(Path(request.key_path)), maker.fingerprint)
-    made = maker.make(module, guest, progress)
-    progress("storing")
-    return artifacts.write(made.artifact, made.info)
+
+
+def _base_guest(library: Mapping[str, bytes]) -> Guest:
+    """What an interpreter is booted with: nobody's name, files or environment."""
+    from .hostcalls.state import HostConstants, HostState
+    from .snapshot.capture import Guest
+
+    constants = HostConstants("", LATEST, "", _BASE_MEMORY_MB, (), {}, handler="", library=library)
+    return Guest(
+        memory_bytes_max=_BASE_MEMORY_MB * limits.MIB,
+        witness=lambda: HostState(constants, initialising=True),
+        warmup=None,
+    )
 
 
 def _warmup(request: BuildRequest, package: Mapping[str, bytes]) -> bytes | None:

@@ -31,6 +31,7 @@ from .clock import Clock
 from .errors import CallerError, Conflict, IsoletError, PreconditionFailed, UnknownFunction
 from .fleet import Fleet
 from .frames import error_from_plain, error_to_plain
+from .languages.interpreters import of_runtime
 from .metrics import Metrics
 from .model import Function, Settings, SnapshotInfo, State, Target, UpdateStatus, function_arn
 from .storage.packages import Package, Packages
@@ -172,7 +173,7 @@ class Deployments:
         """Stores the package and begins to build. Raises Conflict, InvalidParameter, ModuleInvalid."""
         if await self._registry.get(tenant, name) is not None:
             raise Conflict(f"Function already exist: {name}")
-        stored = await asyncio.to_thread(self._packages.put, package)
+        stored = await asyncio.to_thread(self._packages.put, package, _is_source(settings))
         function = Function(
             tenant=tenant,
             name=name,
@@ -203,7 +204,10 @@ class Deployments:
         """
         entry = await self._entry(tenant, name)
         self._require_settled(entry.function, change)
-        stored = None if change.package is None else await asyncio.to_thread(self._packages.put, change.package)
+        source = _is_source(change.settings(entry.function.settings))
+        stored = (
+            None if change.package is None else await asyncio.to_thread(self._packages.put, change.package, source)
+        )
         changed = self._changed(entry.function, change, stored)
         self._require_acceptable(changed)
         new = self._entry_of_change(entry, changed)
@@ -422,6 +426,7 @@ class Deployments:
             handler=settings.handler,
             environment=dict(settings.environment),
             warmup=settings.warmup,
+            runtime=settings.runtime,
         )
 
     def _refuse(self, key: tuple[Any, ...], refusal: CallerError) -> None:
@@ -445,7 +450,7 @@ class Deployments:
             targets = [entry.target for entry in entries if entry.target is not None]
             packages = {f.package_digest for f in functions} | {target.package_digest for target in targets}
             await asyncio.to_thread(self._packages.prune, packages)
-            await asyncio.to_thread(self._evict, {target.snapshot.digest for target in targets})
+            await asyncio.to_thread(self._evict, {digest for target in targets for digest in target.snapshot.digests})
         except (IsoletError, OSError) as reason:
             logger.warning("files that nobody needs could not be removed: %s", reason)
 
@@ -459,6 +464,11 @@ def _new_revision() -> str:
     return str(uuid.uuid4())
 
 
+def _is_source(settings: Settings) -> bool:
+    """Whether an interpreter runs it."""
+    return of_runtime(settings.runtime) is not None
+
+
 def _is_under_way(function: Function) -> bool:
     return function.state is State.PENDING or function.update_status is UpdateStatus.IN_PROGRESS
 
@@ -468,7 +478,7 @@ def _key(function: Function) -> tuple[Any, ...]:
     settings = function.settings
     return (
         *(function.package_digest, function.tenant, function.name, function.version, settings.handler),
-        *(settings.memory_mb, settings.warmup, tuple(sorted(settings.environment.items()))),
+        *(settings.runtime, settings.memory_mb, settings.warmup, tuple(sorted(settings.environment.items()))),
     )
 
 
@@ -486,4 +496,5 @@ def _target(function: Function, snapshot: SnapshotInfo) -> Target:
         environment=settings.environment,
         http=settings.http,
         routes=settings.routes,
+        capabilities=settings.capabilities,
     )

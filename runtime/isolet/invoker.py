@@ -14,8 +14,10 @@ this worker has not loaded) goes through a task.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from os import urandom
 from time import perf_counter_ns
 from typing import Any, Protocol
@@ -25,10 +27,12 @@ from .engine.engine import Engine
 from .engine.host import Wait
 from .engine.isolate import Isolate
 from .errors import Cancelled, EngineFault, IsoletError, PayloadTooLarge, Throttled, TimedOut
-from .hostcalls.state import HostConstants, HostState
+from .hostcalls.state import HostConstants, HostState, Upward
 from .model import Invocation, Outcome, Target, Usage
 from .scheduler import ENDED, Run, Scheduler, Timer
 from .snapshot.cache import Loaded, SnapshotCache
+
+logger = logging.getLogger("isolet.invoker")
 
 Done = Callable[[Outcome], None]
 _EVENT_BYTES_MAX = limits.PAYLOAD_BYTES_MAX + limits.ENVELOPE_BYTES_MAX
@@ -52,10 +56,11 @@ class Recorder(Protocol):
 class Tenant:
     """What admission counts of one tenant."""
 
-    __slots__ = ("running",)
+    __slots__ = ("running", "upward")
 
-    def __init__(self) -> None:
+    def __init__(self, upward: Upward | None) -> None:
         self.running = 0
+        self.upward = upward
 
 
 class Prepared:
@@ -94,6 +99,9 @@ class Prepared:
             memory_mb=memory_mb,
             environment=[f"{key}={value}".encode() for key, value in target.environment.items()],
             package=package,
+            tenant=target.tenant,
+            capabilities=target.capabilities,
+            upward=tenant.upward,
         )
 
 
@@ -103,6 +111,8 @@ class Attempt(Run):
     _isolate: Isolate | None = None
     _state: HostState | None = None
     _cancelled = False
+    # What it waits for, if that is work of ours.
+    _work: asyncio.Future[int] | None = None
     # What its restore took if it was made ahead: part of what the invocation cost, though nobody waited for it.
     _ahead_ns = 0
 
@@ -111,6 +121,8 @@ class Attempt(Run):
         self.tenant = prepared.target.tenant
         self.function = prepared.target.name
         self.deadline_ns = invocation.started_ns + prepared.timeout_ns
+        if 0 < invocation.deadline_ns < self.deadline_ns:
+            self.deadline_ns = invocation.deadline_ns
         self.invocation = invocation
         self._invoker = invoker
         self._prepared = prepared
@@ -126,17 +138,20 @@ class Attempt(Run):
         """Gives the attempt its isolate and its first slice."""
         invoker, prepared, invocation = self._invoker, self._prepared, self.invocation
         target, info = prepared.target, loaded.info
-        prepared.loaded = loaded
+        if prepared.loaded is not loaded:
+            prepared.loaded = loaded
+            prepared.constants.library = loaded.library
         payload = abi.pack_envelope(
             invocation.event,
             prepared.envelope,
             invocation.request_id,
-            int(time.time() * 1000) + prepared.timeout_ms,
+            int(time.time() * 1000) + (prepared.timeout_ms if invocation.deadline_ns == 0 else self._left_ms()),
             invoker.entropy(),
             invocation.trace_id,
             invocation.client_context,
         )
         self._state = state = HostState(prepared.constants)
+        state.invocation, state.deadline_ns = invocation, self.deadline_ns
         isolate, prepared.spare = prepared.spare, None
         if isolate is None:
             engine = invoker.engine
@@ -149,6 +164,16 @@ class Attempt(Run):
         self._isolate = isolate
         self.generator = isolate.run(payload, info.buffer_ptr, info.buffer_len)
         invoker.scheduler.submit(self)
+
+    def _left_ms(self) -> int:
+        return max(0, (self.deadline_ns - perf_counter_ns()) // 1_000_000)
+
+    def work(self, wait: Wait) -> None:
+        """Starts the work that the guest waits for; it ends with the guest at the latest."""
+        run = wait.argument
+        assert callable(run)
+        self._work = work = asyncio.ensure_future(run())
+        work.add_done_callback(partial(_worked, wait))
 
     # ── called by the scheduler ─────────────────────────────────────────────────────────────────────────────────
 
@@ -175,6 +200,9 @@ class Attempt(Run):
         In this order: the answer is on its way while we clean up, which takes a quarter of an ordinary invocation.
         """
         invocation, isolate, state = self.invocation, self._isolate, self._state
+        if self._work is not None:
+            self._work.cancel()
+            self._work = None
         duration_ns = perf_counter_ns() - invocation.started_ns + self._ahead_ns
         logs, dropped = state.finish() if state is not None else ((), 0)
         usage = (
@@ -209,6 +237,17 @@ class Attempt(Run):
             invoker.want_spare(prepared)
 
 
+def _worked(wait: Wait, work: asyncio.Future[int]) -> None:
+    """The guest goes on, if it is still there."""
+    if work.cancelled():
+        wait.finish(abi.FAILED)
+    elif (failure := work.exception()) is not None:
+        logger.error("what a guest waited for failed", exc_info=failure)
+        wait.finish(abi.FAILED)
+    else:
+        wait.finish(work.result())
+
+
 _NO_USAGE = Usage(0, 0, 0, 0, 0, 0, 0)
 # A NamedTuple's own constructor is a Python function, at 0.15 µs each.
 _new = tuple.__new__
@@ -227,6 +266,7 @@ class Invoker:
         worker_name: str = "0" * 32,
         concurrency_tenant_max: int = limits.CONCURRENCY_TENANT_MAX,
         spares_max: int = limits.SPARES_MAX,
+        upward: Callable[[str], Upward] | None = None,
     ) -> None:
         self.engine = engine
         self.cache = cache
@@ -234,6 +274,8 @@ class Invoker:
         self.recorder = recorder
         self.in_flight = 0
         self._worker_name = worker_name
+        # Makes what the capabilities of a tenant's functions ask of those above.
+        self._upward = upward
         self._concurrency_max = concurrency_tenant_max
         # By the identity of its target, which a Prepared keeps alive: targets are compared by many fields otherwise.
         self._prepared: dict[int, Prepared] = {}
@@ -293,7 +335,8 @@ class Invoker:
     def _prepare(self, target: Target) -> Prepared:
         tenant = self._tenants.get(target.tenant)
         if tenant is None:
-            tenant = self._tenants[target.tenant] = Tenant()
+            upward = None if self._upward is None else self._upward(target.tenant)
+            tenant = self._tenants[target.tenant] = Tenant(upward)
         prepared = Prepared(target, tenant, self.cache.package(target.package_digest), self._worker_name)
         self._prepared[id(target)] = prepared
         return prepared
@@ -377,5 +420,7 @@ class Invoker:
             seconds = wait.argument
             assert isinstance(seconds, int | float)
             loop.call_later(max(0.0, float(seconds)), wait.finish, 0)
+        elif wait.kind == "work":
+            attempt.work(wait)
         else:
             raise EngineFault(f"nobody serves a wait of kind {wait.kind!r}")

@@ -33,6 +33,8 @@ FUNCTION_NAME_CHARS_MAX = 64  # Precedent: Lambda.
 ENVIRONMENT_BYTES_MAX = 4 * KIB  # Precedent: Lambda, all names and values together.
 DESCRIPTION_CHARS_MAX = 256  # Precedent: Lambda.
 ROUTES_MAX = 64
+# Entries of each list in `[capabilities]`.
+GRANTS_MAX = 64
 
 # ── bodies ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -113,9 +115,34 @@ HOST_CALLS_MAX = 100_000
 
 # ── what host functions take and keep ───────────────────────────────────────────────────────────────────────────
 
-# A capability request: small words so far; what carries bodies raises it.
-REQUEST_BYTES_MAX = 64 * KIB
+# A capability request: it may carry a body or an event.
+REQUEST_BYTES_MAX = PAYLOAD_BYTES_MAX + ENVELOPE_BYTES_MAX
+# Values in a request (abi.unpack_request says how they are counted), and what each costs: 18 ns, so that the heaviest
+# holds the loop for 8 ms.
+REQUEST_WEIGHT_MAX = 400_000
+REQUEST_VALUE_FUEL = 30
+# A request that goes to the keeper or to another function costs both of us some 100 µs beside the guest's own time.
+WORK_FUEL = 100_000
 RANDOM_BYTES_MAX = 64 * KIB
+# Requests of one tenant that a worker has under way to those above; LINK_CALLS_MAX bounds those of all.
+UPWARD_CALLS_MAX = 256
+# Functions that invoke each other in a chain. Precedent: Lambda's recursion detection, 16.
+INVOKE_DEPTH_MAX = 16
+# Keys and values of `kv`. Precedent for the key: Workers KV, 512 bytes.
+KV_KEY_BYTES_MAX = 512
+KV_VALUE_BYTES_MAX = 1 * MIB
+KV_LIST_MAX = 1_000
+KV_LIST_DEFAULT = 100
+KV_TTL_S_MAX = 3_155_760_000  # a century
+# Of one tenant. An entry counts its key, its value and what the database has around them.
+KV_TENANT_BYTES_MAX = 1 * GIB
+KV_TENANT_ENTRIES_MAX = 1_000_000
+KV_ENTRY_BYTES = 128
+# Requests of one tenant that the database has before it: a batch has room for those of eight.
+KV_TENANT_CALLS_MAX = 64
+# Entries whose time is over are removed so often, and at most so many in one transaction; they are invisible before.
+KV_SWEEP_S = 10.0
+KV_SWEEP_ENTRIES = 1_000
 # WASI's random_get has no short answer.
 RANDOM_GET_BYTES_MAX = 1 * MIB
 SLEEP_S_MAX = TIMEOUT_S_MAX
@@ -169,6 +196,12 @@ INIT_WALL_S = 10.0
 
 ARTIFACTS_BYTES_MAX = 4 * GIB
 SNAPSHOTS_LOADED_MAX = 1_000
+# Memory images of loaded snapshots in one worker: a program in Python has 6 MB, one in JavaScript half of one. Beyond it
+# the least recently used one leaves, to be loaded again in some milliseconds.
+SNAPSHOT_IMAGES_BYTES_MAX = 512 * MIB
+# What may stay of those that nobody called for so long.
+SNAPSHOT_IMAGES_IDLE_BYTES_MAX = 32 * MIB
+SNAPSHOT_IDLE_S = 60.0
 
 # ── HTTP (uvicorn has none of these) ────────────────────────────────────────────────────────────────────────────
 

@@ -52,6 +52,19 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a function was granted, as `[capabilities]` lists it (grants.py says what an entry means)."""
+
+    kv: tuple[str, ...] = ()  # namespaces
+    fetch: tuple[str, ...] = ()  # hosts
+    invoke: tuple[str, ...] = ()  # functions
+    secrets: tuple[str, ...] = ()  # names
+
+
+NO_CAPABILITIES = Capabilities()
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What a user chooses for a function; the same fields as in `function.toml` and in Lambda's configuration."""
 
@@ -65,11 +78,12 @@ class Settings:
     # True when `[http]` is present: served at /fn/<name>/, <name>.localhost and `routes`.
     http: bool = False
     routes: tuple[Route, ...] = ()
-    # The language it was built from, for tables and lists: "c", "go", "wat", "wasm".
+    # The language it was written in, for tables and lists: "c", "go", "python" …
     language: str = "wasm"
     # A file of the package holding a sample event: called once before the snapshot, so that lazily filled caches are in
     # it.
     warmup: str = ""
+    capabilities: Capabilities = NO_CAPABILITIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +101,16 @@ class SnapshotInfo:
     artifact_bytes: int  # the file on disk
     build_s: float  # compile, initialise, snapshot: wall time in the builder
     init_fuel: int  # what initialisation spent
+    # Split: the artifact is a state without code (snapshot/state.py). What it needs beside it, shared by all programs
+    # of its interpreter; "": the artifact is a compiled module, or the interpreter has no library.
+    code_digest: str = ""
+    base_digest: str = ""
+    library_digest: str = ""
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """Of all artifacts that it is loaded from."""
+        return tuple(filter(None, (self.digest, self.code_digest, self.base_digest, self.library_digest)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +158,7 @@ class Target:
     environment: Mapping[str, str]
     http: bool
     routes: tuple[Route, ...]
+    capabilities: Capabilities = NO_CAPABILITIES
 
     @property
     def arn(self) -> str:
@@ -150,6 +175,10 @@ class Invocation(NamedTuple):
     started_ns: int  # perf_counter_ns at the door
     client_context: bytes = b"\xc0"  # msgpack; nil
     trace_id: str = ""
+    # How many functions are waiting for this one, each invoked by the one before.
+    depth: int = 0
+    # perf_counter_ns at which the caller's own time is over; 0: nobody waits who has a deadline.
+    deadline_ns: int = 0
 
 
 class Usage(NamedTuple):

@@ -29,6 +29,7 @@ from .snapshot.cache import SnapshotCache
 from .storage.artifacts import Artifacts
 from .storage.packages import Packages
 from .uplink import Downcalls, Uplink
+from .upward import Upward
 
 
 class Worker:
@@ -51,7 +52,11 @@ class Worker:
         self.scheduler = Scheduler(asyncio.get_running_loop())
         self.recorder = Recorder(self._send_records, billing_step_ms)
         self.cache = SnapshotCache(engine, artifacts, self._rebuild, packages.files, snapshots_max)
-        self.invoker = Invoker(engine, self.cache, self.scheduler, self.recorder, worker_name=self.name)
+        # What was asked of those above, by capability: calls, bytes up, bytes down.
+        self.asked: dict[str, list[int]] = {}
+        self.invoker = Invoker(
+            engine, self.cache, self.scheduler, self.recorder, worker_name=self.name, upward=self._upward
+        )
         self.door = Door(self.routes, self.invoker, billing_step_ms=billing_step_ms)
         self.app: Starlette = make_app(self.door, self._control)
         self.downcalls = Downcalls(self._take_routes, self.gauges)
@@ -67,6 +72,7 @@ class Worker:
         """Sends what is still to be recorded. The door has stopped accepting before."""
         self.invoker.drop_spares()
         await self.recorder.close()
+        self.cache.close()
         self.door.close()
 
     def gauges(self) -> dict[str, float]:
@@ -79,11 +85,17 @@ class Worker:
             "isolates_waiting": self.scheduler.waiting,
             "invocations_in_flight": self.invoker.in_flight,
             "snapshots_loaded": len(self.cache),
+            "snapshot_image_bytes": self.cache.image_bytes,
             "connections_open": len(self.door.connections),
             "http_requests": seen.requests,
             "http_refused": seen.refused.total(),
             "http_swept": seen.swept.total(),
             "http_clients_left": seen.disconnects,
+            **{
+                f"{capability}_{what}": number
+                for capability, counted in self.asked.items()
+                for what, number in zip(("calls", "bytes_sent", "bytes_received"), counted, strict=True)
+            },
         }
 
     # ── towards the keeper ──────────────────────────────────────────────────────────────────────────────────────
@@ -92,6 +104,12 @@ class Worker:
     def _keeper(self) -> Uplink:
         assert self._uplink is not None, "attached before it serves"
         return self._uplink
+
+    def _upward(self, tenant: str) -> Upward:
+        return Upward(tenant, self._ask, self.routes.find, self.invoker.invoke, self.asked)
+
+    async def _ask(self, operation: str, body: object) -> object:
+        return await self._keeper.ask(operation, body)
 
     async def _send_records(self, sequence: int, batches: list[object]) -> None:
         await self._keeper.records(sequence, batches)

@@ -122,7 +122,7 @@ def freeze(engine: Engine, wasm: bytes, warmup: bytes | None = None) -> tuple[by
     windows = instrument(module, surveyed)
     template = engine.link(engine.compile(windows.wasm))
     guest = Guest(MEMORY, NoWitness, warmup, FUEL)
-    initialised = capture(engine, template, module, windows, guest)
+    initialised = capture(engine, template, windows, guest)
     captured = initialised.captured
     return (None if captured is None else rewrite(module, surveyed, captured)), initialised
 

@@ -39,7 +39,7 @@ def initialise(
     module = parse(wasm)
     windows = instrument(module, survey(module))
     template = engine.link(engine.compile(windows.wasm))
-    return capture(engine, template, module, windows, Guest(8 * limits.MIB, witness, warmup, fuel, wall_s))
+    return capture(engine, template, windows, Guest(8 * limits.MIB, witness, warmup, fuel, wall_s))
 
 
 def named(name: str) -> bytes:

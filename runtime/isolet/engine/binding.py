@@ -48,6 +48,11 @@ set_yield_interval = _prototype("wasmtime_context_fuel_async_yield_interval", _P
 # ── running ─────────────────────────────────────────────────────────────────────────────────────────────────────
 # (instance_pre, context, instance*, trap**, error**) → future
 instantiate_async = _prototype("wasmtime_instance_pre_instantiate_async", _P, _P, _P, _P, _P, _P)
+# (instance_pre, context, instance*, trap**) → error; only while the Store does not yield, and without imports that
+# suspend
+instantiate_now = _prototype("wasmtime_instance_pre_instantiate", _P, _P, _P, _P, _P)
+# (linker, context, module, instance*, trap**, error**) → future
+linker_instantiate_async = _prototype("wasmtime_linker_instantiate_async", _P, _P, _P, _P, _P, _P, _P)
 # (context, func*, args*, nargs, results*, nresults, trap**, error**) → future
 call_async = _prototype("wasmtime_func_call_async", _P, _P, _P, _P, c_size_t, _P, c_size_t, _P, _P)
 future_poll = _prototype("wasmtime_call_future_poll", c_bool, _P)
@@ -70,6 +75,8 @@ linker_delete = _prototype("wasmtime_linker_delete", None, _P)
 _NAME = (ctypes.c_char_p, c_size_t)
 define_func = _prototype("wasmtime_linker_define_func_unchecked", _P, _P, *_NAME, *_NAME, _P, _P, _P, _P)
 define_async_func = _prototype("wasmtime_linker_define_async_func", _P, _P, *_NAME, *_NAME, _P, _P, _P, _P)
+linker_allow_shadowing = _prototype("wasmtime_linker_allow_shadowing", None, _P, c_bool)
+linker_define = _prototype("wasmtime_linker_define", _P, _P, _P, *_NAME, *_NAME, _P)  # (linker, context, …, extern*)
 instantiate_pre = _prototype("wasmtime_linker_instantiate_pre", _P, _P, _P, _P)  # (linker, module, out) → error
 instance_pre_delete = _prototype("wasmtime_instance_pre_delete", None, _P)
 functype_new = _prototype("wasm_functype_new", _P, _P, _P)  # takes both vectors

@@ -33,7 +33,7 @@ from . import binding
 from .host import HostFunction, Wait
 
 # Raised when what snapshot/ writes into modules changes its meaning: older artifacts are then built again.
-ARTIFACT_FORMAT = 2
+ARTIFACT_FORMAT = 3
 MAGIC = b"\0asm\1\0\0\0"
 WASMTIME_VERSION = importlib.metadata.version("wasmtime")
 
@@ -65,15 +65,39 @@ class Module:
         return ctypes.cast(self._module.ptr(), ctypes.c_void_p).value or 0
 
 
+class Code:
+    """Compiled code whose memory and globals are imports: `names`, all from `state_module`. Each isolate defines its
+    own."""
+
+    __slots__ = ("module", "names", "state_module")
+
+    def __init__(self, module: Module, state_module: str, names: Sequence[str]) -> None:
+        self.module = module
+        self.state_module = state_module.encode()
+        self.names = tuple(name.encode() for name in names)
+
+
 class Template:
     """A module with its imports resolved: what isolates are instantiated from. Owns its InstancePre and keeps its
-    module."""
+    module.
 
-    __slots__ = ("address", "module")
+    With `code`, the module is a state, which exports what the code imports (snapshot/split.py). `initialisers` are the
+    exports that an isolate of a snapshot which is not initialised calls first.
+    """
 
-    def __init__(self, module: Module, address: int) -> None:
+    __slots__ = ("address", "code", "initialisers", "module")
+
+    def __init__(
+        self,
+        module: Module,
+        address: int,
+        code: Code | None = None,
+        initialisers: tuple[str, ...] = ("_initialize", "isolet_init"),
+    ) -> None:
         self.module = module
         self.address = address
+        self.code = code
+        self.initialisers = initialisers
 
     def __del__(self) -> None:
         address, self.address = self.address, 0
@@ -99,9 +123,13 @@ class Engine:
         self.live = 0  # isolates with a Store
         self._keep: list[object] = []  # callbacks live as long as the linker
         self._linker: int = binding.linker_new(self.address)
+        # Where code finds its state: each isolate defines its own memory and globals here, over those of the one
+        # before. Not the linker above: nothing of a Store's may be found by a module that is linked for all.
+        self.state_linker: int = binding.linker_new(self.address)
         self._continuation = binding.Continuation(self._continue)
         for function in imports:
             self._define(function)
+        binding.linker_allow_shadowing(self.state_linker, True)
 
     # ── modules ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -135,6 +163,13 @@ class Engine:
             raise ModuleInvalid(" ".join(binding.take_error(error).split()))
         return Template(module, out.value)
 
+    def link_state(self, state: Module, code: Code, initialisers: tuple[str, ...]) -> Template:
+        """A state with the code that runs on it. Raises ModuleInvalid if `state` imports anything."""
+        template = self.link(state)
+        template.code = code
+        template.initialisers = initialisers
+        return template
+
     @property
     def fingerprint(self) -> bytes:
         """32 bytes that change whenever an artifact of another engine must not be loaded here."""
@@ -154,15 +189,15 @@ class Engine:
         type_ = binding.functype(function.params, function.results)
         if function.suspends:
             callback: Any = binding.AsyncFuncCallback(self._suspending(function))
-            error = binding.define_async_func(
-                self._linker, module, len(module), name, len(name), type_, callback, None, None
-            )
+            define = binding.define_async_func
         else:
             callback = binding.FuncCallback(self._immediate(function))
-            error = binding.define_func(self._linker, module, len(module), name, len(name), type_, callback, None, None)
+            define = binding.define_func
+        for linker in (self._linker, self.state_linker):
+            error = define(linker, module, len(module), name, len(name), type_, callback, None, None)
+            if error:
+                raise EngineFault(f"{function.module}.{function.name}: {binding.take_error(error)}")
         binding.functype_delete(type_)
-        if error:
-            raise EngineFault(f"{function.module}.{function.name}: {binding.take_error(error)}")
         self._keep.append(callback)
 
     def _immediate(self, function: HostFunction) -> Callable[..., int]:
@@ -231,9 +266,10 @@ class Engine:
         return True
 
     def close(self) -> None:
-        """Deletes the linker; every isolate and template must be gone. For tests that make many engines."""
-        linker, self._linker = self._linker, 0
-        if linker:
+        """Deletes the linkers; every isolate and template must be gone. For tests that make many engines."""
+        linkers = (self._linker, self.state_linker)
+        self._linker = self.state_linker = 0
+        for linker in filter(None, linkers):
             binding.linker_delete(linker)
 
 
@@ -308,7 +344,7 @@ def _pools(config: wasmtime.Config, settings: EngineSettings) -> None:
     count = settings.isolates_max
     pool = ffi.wasmtime_pooling_allocation_config_new()
     for name, value in {
-        "total_core_instances": count,
+        "total_core_instances": 2 * count,  # a state and its code are two
         "total_memories": count,
         "total_tables": count * settings.tables_max,
         "total_stacks": count,

@@ -43,8 +43,9 @@ class GuestView(Protocol):
 class Wait:
     """What a suspended guest waits for. The isolate's driver awaits what `kind` and `argument` mean and calls `finish`.
 
-    `finish` is called at most once, on the event loop's thread; 0 says that it came about. Kinds so far: "sleep", whose
-    argument is seconds as a float ≥ 0.
+    `finish` is called at most once, on the event loop's thread; 0 says that it came about. Kinds:
+    - "sleep": the argument is seconds as a float ≥ 0.
+    - "work": the argument makes a coroutine that answers the status. It is cancelled when the guest ends before it does.
     """
 
     __slots__ = ("argument", "kind", "ready", "status", "then", "wake")

@@ -32,6 +32,9 @@ from .binding import (
     future_poll,
     get_fuel,
     instantiate_async,
+    instantiate_now,
+    linker_define,
+    linker_instantiate_async,
     memory_data,
     memory_data_size,
     set_fuel,
@@ -41,7 +44,7 @@ from .binding import (
     store_limiter,
     store_new,
 )
-from .engine import Engine, Template
+from .engine import Code, Engine, Template
 from .host import Wait
 
 # What the guest's code yields to its driver: None (slice used up) or what it waits for.
@@ -161,14 +164,40 @@ class Isolate:
         self._store = store = store_new(engine.address, None, None)
         engine.live += 1
         self._context = context = store_context(store)
-        store_limiter(store, self.memory_bytes_max, _TABLE_ELEMENTS_MAX, 1, engine.tables_max, 1)
+        template = self._template
+        code = template.code
+        instances = 1 if code is None else 2
+        store_limiter(store, self.memory_bytes_max, _TABLE_ELEMENTS_MAX, instances, engine.tables_max, 1)
         set_fuel(context, self.fuel)
-        set_yield_interval(context, _SLICE_FUEL)
-        self._future = future = instantiate_async(
-            self._template.address, context, frame.instance_at, frame.trap_at, frame.error_at
-        )
+        if code is None:
+            set_yield_interval(context, _SLICE_FUEL)
+            future: int = instantiate_async(
+                template.address, context, frame.instance_at, frame.trap_at, frame.error_at
+            )
+        else:
+            self._restore_state(template.address, code, frame)
+            set_yield_interval(context, _SLICE_FUEL)
+            future = linker_instantiate_async(
+                engine.state_linker, context, code.module.address, frame.instance_at, frame.trap_at, frame.error_at
+            )
+        self._future = future
         engine.running[0] = self
-        return future  # type: ignore[no-any-return]  # an int: ctypes' word
+        return future
+
+    def _restore_state(self, state_at: int, code: Code, frame: Frame) -> None:
+        """Instantiates a state and shows its memory and globals to the code that comes next.
+
+        At once, on no fiber: there is nothing to run in a state. It saves 0.7 µs of 13.
+        """
+        context, linker, module = self._context, self._engine.state_linker, code.state_module
+        error = instantiate_now(state_at, context, frame.instance_at, frame.trap_at)
+        if error or frame.words[Frame.TRAP]:
+            frame.words[Frame.ERROR] = error or 0
+            raise self._failure()
+        for name in code.names:
+            export_get(context, frame.instance_at, name, len(name), frame.item_extern_at)
+            refusal = linker_define(linker, context, module, len(module), name, len(name), frame.item_extern_at)
+            assert not refusal, binding.take_error(refusal)
 
     def _born(self, began_ns: int) -> None:
         """The instance is there, or it failed; finds its memory."""
@@ -242,8 +271,8 @@ class Isolate:
         self._born(began_ns)
 
     def initialise(self) -> Generator[Step, None, None]:
-        """`_initialize` and `isolet_init`, where the module has them."""
-        for name in ("_initialize", "isolet_init"):
+        """The template's initialisers, where the module has them."""
+        for name in self._template.initialisers:
             if self.has_function(name):
                 yield from self.call(name)
 

@@ -18,13 +18,13 @@ from time import monotonic
 from typing import Any, Final, Protocol
 
 from .. import limits
+from ..engine.binding import KIND_FUNCREF
 from ..engine.engine import Engine, Template
 from ..engine.host import Wait
 from ..engine.inspection import Inspected
 from ..errors import GuestError, ModuleInvalid, OutOfMemory, printable
 from .instrument import Instrumented
 from .rewrite import Captured
-from .sections import FUNCREF, Module
 
 # What an image's start is rounded down to: a multiple of every machine's page.
 _IMAGE_ALIGN_BYTES: Final = limits.WASM_PAGE_BYTES
@@ -59,6 +59,9 @@ class Guest:
     warmup: bytes | None  # an event envelope
     fuel: int = limits.INIT_FUEL
     wall_s: float = limits.INIT_WALL_S
+    # What is called, in this order, where the module has it; then, if there is to be an input buffer, `isolet_buffer`.
+    initialisers: tuple[str, ...] = ("_initialize", "isolet_init")
+    buffer: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +75,12 @@ class Initialised:
     logs: tuple[bytes, ...]
 
 
-def capture(engine: Engine, template: Template, module: Module, windows: Instrumented, guest: Guest) -> Initialised:
+def capture(engine: Engine, template: Template, windows: Instrumented, guest: Guest) -> Initialised:
     """Initialises an isolate of the instrumented module and reads its state. ModuleInvalid if initialisation fails."""
-    warm = _Run(engine, template, guest, guest.warmup).capture(module, windows)
+    warm = _Run(engine, template, guest, guest.warmup).capture(windows)
     if warm.captured is not None or guest.warmup is None:
         return warm
-    cold = _Run(engine, template, guest, warmup=None).capture(module, windows)
+    cold = _Run(engine, template, guest, warmup=None).capture(windows)
     if cold.captured is None:
         return cold
     warning = f"the snapshot was made without the warm-up event: {'; '.join(warm.warnings)}"
@@ -91,11 +94,12 @@ class _Run:
         self._witness = guest.witness()
         self._isolate = Inspected(engine, template, guest.memory_bytes_max, guest.fuel, self._witness)
         self._warmup = warmup
+        self._initialisers, self._with_buffer = guest.initialisers, guest.buffer
         self._wall_s = guest.wall_s
         self._deadline_s = monotonic() + guest.wall_s
         self._phase = "the start function"
 
-    def capture(self, module: Module, windows: Instrumented) -> Initialised:
+    def capture(self, windows: Instrumented) -> Initialised:
         captured: Captured | None = None
         buffer_ptr = 0
         problems: list[str] = []
@@ -103,7 +107,7 @@ class _Run:
             buffer_ptr = self._initialise()
             problems = self._witness.frozen_problems()
             if not problems:
-                captured = _read(self._isolate, module, windows)
+                captured = _read(self._isolate, windows)
         except _Unreadable as reason:
             problems = [str(reason)]
         except GuestError as error:
@@ -117,10 +121,12 @@ class _Run:
         """Everything up to the snapshot. Answers the address of the input buffer."""
         isolate = self._isolate
         self._drive(isolate.instantiate())
-        for name in ("_initialize", "isolet_init"):
+        for name in self._initialisers:
             if isolate.has_function(name):
                 self._phase = f"`{name}`"
                 self._drive(isolate.call(name))
+        if not self._with_buffer:
+            return 0
         buffer_ptr = self._buffer()
         if self._warmup is not None:
             self._phase = "the warm-up event"
@@ -180,14 +186,14 @@ class _Unreadable(Exception):
     """State that a module cannot express; the text is the reason."""
 
 
-def _read(isolate: Inspected, module: Module, windows: Instrumented) -> Captured:
+def _read(isolate: Inspected, windows: Instrumented) -> Captured:
     functions = {isolate.function_identity(name): index for index, name in windows.functions.items()}
     start, image = _image(isolate)
     return Captured(
         pages=isolate.memory_size() // limits.WASM_PAGE_BYTES,
         image_start=start,
         image=image,
-        globals={i: _global(isolate, module, i, name, functions) for i, name in windows.globals.items()},
+        globals={i: _global(isolate, i, name, functions) for i, name in windows.globals.items()},
         tables={
             index: [_function(identity, functions, f"table {index}") for identity in isolate.table(name)]
             for index, name in windows.tables.items()
@@ -197,9 +203,9 @@ def _read(isolate: Inspected, module: Module, windows: Instrumented) -> Captured
     )
 
 
-def _global(isolate: Inspected, module: Module, index: int, name: str, functions: Mapping[int, int]) -> int | None:
-    _, bits = isolate.global_value(name)
-    if module.globals[index].type == FUNCREF:
+def _global(isolate: Inspected, index: int, name: str, functions: Mapping[int, int]) -> int | None:
+    kind, bits = isolate.global_value(name)
+    if kind == KIND_FUNCREF:
         return _function(bits or None, functions, f"global {index}")
     return bits
 

@@ -1,4 +1,5 @@
-"""A module becomes a snapshot: validate → meter → instrument → compile → initialise → rewrite → compile → serialise.
+"""A module becomes a snapshot: adapt → validate → meter → instrument → compile → initialise → rewrite → compile →
+serialise.
 
 Laws:
 - Bytes in, bytes out: what is run is decided here, where it is stored elsewhere (storage/artifacts.py).
@@ -25,6 +26,7 @@ from .instrument import instrument
 from .meter import meter
 from .rewrite import rewrite, stripped
 from .validate import validate
+from .wapc import adapt
 
 Progress = Callable[[str], None]
 
@@ -56,16 +58,16 @@ class Maker:
 
     def make(self, wasm: bytes, guest: Guest, progress: Progress = lambda phase: None) -> Made:
         """The snapshot of `wasm`; `progress` is told each of PHASES as it begins. ModuleInvalid if it cannot be."""
-        phases = _Phases(progress)
+        phases = Phases(progress)
         phases.begin("validating")
-        module = _metered(validate(wasm, self._imports, guest.memory_bytes_max))
+        module = _metered(validate(adapt(wasm), self._imports, guest.memory_bytes_max))
         surveyed = survey(module)
         windows = instrument(module, surveyed)
 
         phases.begin("compiling")
         template = self._quick.link(_compile(self._quick, windows.wasm))
         phases.begin("initialising")
-        initialised = capture(self._quick, template, module, windows, guest)
+        initialised = capture(self._quick, template, windows, guest)
 
         phases.begin("freezing")
         captured = initialised.captured
@@ -117,7 +119,7 @@ def _unfrozen(initialised: Initialised, seconds: float) -> tuple[str, ...]:
     )
 
 
-class _Phases:
+class Phases:
     """What is under way, told as it begins, and how long each took."""
 
     def __init__(self, progress: Progress) -> None:
@@ -127,6 +129,10 @@ class _Phases:
     def begin(self, phase: str) -> None:
         self._began.append((phase, perf_counter()))
         self._progress(phase)
+
+    def so_far(self) -> tuple[tuple[str, float], ...]:
+        """As if the phase under way ended now."""
+        return self.end()
 
     def end(self) -> tuple[tuple[str, float], ...]:
         instants = [at for _, at in self._began] + [perf_counter()]

@@ -32,7 +32,6 @@ from .sections import (
     MEMORY,
     START,
     TABLE,
-    Global,
     Limits,
     Module,
 )
@@ -96,14 +95,14 @@ def _exports(module: Module) -> bytes:
 def _globals(module: Module, captured: Captured) -> Iterator[bytes]:
     for index, global_ in enumerate(module.globals):
         if global_.mutable:
-            yield bytes((global_.type, 1)) + _constant(global_, captured.globals[index]) + bytes((END,))
+            yield bytes((global_.type, 1)) + constant(global_.type, captured.globals[index]) + bytes((END,))
         else:
             yield module.wasm[global_.start : global_.end]
 
 
-def _constant(global_: Global, value: int | None) -> bytes:
+def constant(type_: int, value: int | None) -> bytes:
     """The instruction that gives these bits, exactly: a NaN keeps its payload."""
-    match global_.type, value:
+    match type_, value:
         case sections.FUNCREF, int(function):
             return b"\xd2" + sections.unsigned(function)
         case sections.FUNCREF, None:
@@ -119,7 +118,7 @@ def _constant(global_: Global, value: int | None) -> bytes:
         case sections.V128, int(bits):
             return b"\xfd\x0c" + bits.to_bytes(16, "little")
         case _:
-            raise AssertionError(f"a {sections.VALUE_TYPES[global_.type]} cannot be {value!r}")
+            raise AssertionError(f"a {sections.VALUE_TYPES[type_]} cannot be {value!r}")
 
 
 # ── tables ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,5 @@
-"""Compiled snapshots on disk: machine code that is run with the server's rights, and therefore trusted by MAC only.
+"""Snapshots on disk: machine code that is run with the server's rights, states of memory, an interpreter's library; all
+of it trusted by MAC only.
 
 An artifact is two files: `<digest>.cwasm`, the content, and `<digest>.seal`: the MAC, then what the MAC covers: digest,
 engine fingerprint and SnapshotInfo. `digest` is the content's SHA-256.
@@ -19,13 +20,14 @@ An artifact made for another engine (version, settings, CPU) is missing, too: no
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import hmac
 import os
 import re
 import secrets
 import time
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -44,7 +46,8 @@ _MAC_DOMAIN: Final = b"isolet artifact 1\0"
 # A seal holds a few strings; its warnings are bounded where they are made.
 _SEAL_BYTES_MAX: Final = 256 * limits.KIB
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-_CONTENT, _SEAL, _CORRUPT = ".cwasm", ".seal", ".corrupt"
+_CONTENT, _SEAL, _CORRUPT, _BINDING = ".cwasm", ".seal", ".corrupt", ".bound"
+_BINDING_DOMAIN: Final = b"isolet binding 1\0"
 # A write takes seconds: a partial file that is older has no writer any more.
 _PARTIAL_S_MAX: Final = 3600.0
 # What `steps` hashes at a time.
@@ -138,6 +141,42 @@ class Artifacts:
         except (ArtifactMissing, ArtifactCorrupt):
             return None
 
+    def bind(self, key: bytes, digests: Mapping[str, str]) -> None:
+        """Notes which artifacts were made of `key`, for whoever would make them again. StorageUnavailable."""
+        body: bytes = msgpack.packb({"key": key, "fingerprint": self._fingerprint, "digests": dict(digests)})
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_whole(self._binding(key), hmac.digest(self._key, _BINDING_DOMAIN + body, "sha256") + body)
+        except OSError as error:
+            raise StorageUnavailable(f"a binding cannot be stored: {error.strerror}") from None
+
+    def bound(self, key: bytes) -> Mapping[str, str] | None:
+        """What was bound to `key` for this engine, if all of it is still stored."""
+        try:
+            with open(self._binding(key), "rb") as file:
+                sealed = file.read(_SEAL_BYTES_MAX)
+        except OSError:
+            return None
+        mac, body = sealed[:_MAC_BYTES], sealed[_MAC_BYTES:]
+        if not hmac.compare_digest(mac, hmac.digest(self._key, _BINDING_DOMAIN + body, "sha256")):
+            return None
+        said = msgpack.unpackb(body)
+        if said["key"] != key or said["fingerprint"] != self._fingerprint:
+            return None
+        digests: dict[str, str] = said["digests"]
+        return digests if all(self.info(digest) is not None for digest in digests.values()) else None
+
+    @contextlib.contextmanager
+    def lock(self, key: bytes) -> Iterator[None]:
+        """Held by the one process that makes what is bound to `key`; others wait. For processes of one machine."""
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with open(self._binding(key).with_suffix(".lock"), "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _binding(self, key: bytes) -> Path:
+        return self._directory / (hashlib.sha256(key).hexdigest() + _BINDING)
+
     def evict(self, in_use: Collection[str] = ()) -> list[str]:
         """Removes the least recently used artifacts until the rest fits; their digests. Never one of `in_use`.
 
@@ -224,7 +263,8 @@ class Artifacts:
                 others.append((entry, time.time() - status.st_mtime))
         digests = {artifact.digest for artifact in stored}
         for entry, age_s in others:
-            whole = entry.name.endswith(_SEAL) and entry.name.removesuffix(_SEAL) in digests
+            whole = entry.name.endswith((_BINDING, ".lock"))
+            whole = whole or (entry.name.endswith(_SEAL) and entry.name.removesuffix(_SEAL) in digests)
             if not whole and age_s > (_CORRUPT_S_MAX if entry.name.endswith(_CORRUPT) else _PARTIAL_S_MAX):
                 Path(entry.path).unlink(missing_ok=True)
         return stored

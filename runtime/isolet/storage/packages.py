@@ -63,9 +63,12 @@ class Packages:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def put(self, content: bytes) -> Package:
-        """Checks and stores a zip. Raises InvalidParameter, ModuleInvalid, StorageUnavailable."""
-        module_bytes = check(content)
+    def put(self, content: bytes, source: bool = False) -> Package:
+        """Checks and stores a zip; `source`: of a program that an interpreter runs, which has no module.
+
+        Raises InvalidParameter, ModuleInvalid, StorageUnavailable.
+        """
+        module_bytes = check(content, source)
         digest = hashlib.sha256(content)
         package = Package(
             digest.hexdigest(), base64.b64encode(digest.digest()).decode("ascii"), len(content), module_bytes
@@ -153,8 +156,9 @@ def _readable(digest: str) -> Iterator[None]:
 # ── what may be uploaded ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def check(content: bytes) -> int:
-    """The size of the module in a zip that keeps every rule. Raises InvalidParameter, ModuleInvalid."""
+def check(content: bytes, source: bool = False) -> int:
+    """The size of the module in a zip that keeps every rule, 0 if it is `source`. Raises InvalidParameter,
+    ModuleInvalid."""
     if len(content) > limits.PACKAGE_ZIP_BYTES_MAX:
         raise InvalidParameter(
             f"the zip has {len(content):,} bytes; at most {limits.PACKAGE_ZIP_BYTES_MAX:,}: leave files out of it"
@@ -166,7 +170,7 @@ def check(content: bytes) -> int:
             _check_members(members, len(content))
             for member in members:
                 _inflate(archive, member)
-            return _check_module(archive)
+            return 0 if source else _check_module(archive)
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError, OSError):
         # RuntimeError: encrypted; NotImplementedError, one of its children: a method that zipfile does not know.
         raise InvalidParameter(_NO_ZIP) from None

@@ -1,0 +1,227 @@
+"""From an interpreter to the state of a program: what the builder does for source.
+
+    interpreter ─ meter, split ─→ code ──── compiled once a machine
+                                   │  `_initialize`, `isolet_boot`
+                                   ├──────→ base state: the interpreter is up, no program yet
+                                   │  `isolet_init`: the program's own top-level code; a warm-up event
+                                   └──────→ state: stored as what differs from the base
+
+Laws:
+- Whoever deploys a program compiles nothing, once the interpreter's parts are made: by the first deployment, or by
+  `prepare`. Builders that start at once make them once.
+- A program that cannot be frozen runs its top-level code in every invocation, from the base state.
+- The stack is not stored: below the stack pointer nothing is alive, and what initialisation left there is noise.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import msgpack
+
+from .. import limits
+from ..engine.engine import Code, Engine, Template
+from ..errors import ArtifactCorrupt, ArtifactMissing, EngineFault, ModuleInvalid
+from ..languages.interpreters import Interpreter
+from ..model import SnapshotInfo
+from ..storage.artifacts import Artifacts
+from . import sections
+from .capture import Guest, Initialised, capture
+from .instructions import survey
+from .make import Phases, Progress
+from .meter import meter
+from .rewrite import Captured
+from .split import MEMORY_NAME, STATE_MODULE, Layout, Split, Unsplittable, global_name, split, windows
+from .state import Base, State, packed, unpacked
+
+# What an isolate of a program that could not be frozen calls first.
+INITIALISERS = ("isolet_init",)
+NO_BASE = Base("", b"")
+# Raised when what `prepare` stores changes its form.
+_FORMAT = b"isolet interpreter 1\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """An interpreter, ready in one engine: its code, the base state that programs start from, its library."""
+
+    digests: Mapping[str, str]  # of "code", "base" and, if it has one, "library"
+    state: State
+    template: Template
+    library: Mapping[str, bytes]
+
+    @property
+    def base(self) -> Base:
+        return Base(self.digests["base"], self.state.memory)
+
+
+@dataclass(frozen=True, slots=True)
+class Booted:
+    """A program's snapshot, stored, and what the program said while it was made."""
+
+    info: SnapshotInfo
+    logs: tuple[bytes, ...]
+    phases_s: tuple[tuple[str, float], ...]
+
+
+class Booter:
+    """One interpreter in a builder. `witness_of` makes the guest's host state from the library."""
+
+    def __init__(self, engine: Engine, artifacts: Artifacts, interpreter: Interpreter) -> None:
+        self._engine = engine
+        self._artifacts = artifacts
+        self._interpreter = interpreter
+        self._key = _FORMAT + interpreter.digest.encode()
+
+    def boot(
+        self,
+        base_guest: Callable[[Mapping[str, bytes]], Guest],
+        guest: Callable[[Mapping[str, bytes]], Guest],
+        progress: Progress = lambda phase: None,
+    ) -> Booted:
+        """The state of a program, stored. Raises ModuleInvalid if its top-level code ends the isolate."""
+        phases = Phases(progress)
+        machine = self.prepare(base_guest, phases)
+        phases.begin("initialising")
+        given = replace(guest(machine.library), initialisers=INITIALISERS)
+        self._require_room(machine, given)
+        initialised = capture(self._engine, machine.template, windows(machine.state.layout), given)
+        phases.begin("freezing")
+        captured = initialised.captured
+        state = machine.state.captured if captured is None else without_stack(captured)
+        content = packed(machine.state.layout, state, machine.base)
+        phases.begin("storing")
+        info = SnapshotInfo(
+            digest="",
+            baked=captured is not None,
+            warnings=initialised.warnings if captured else _unfrozen(initialised),
+            buffer_ptr=initialised.buffer_ptr,
+            buffer_len=limits.INPUT_BUFFER_BYTES if captured else 0,
+            memory_bytes=state.pages * limits.WASM_PAGE_BYTES,
+            image_bytes=len(state.image),
+            artifact_bytes=len(content),
+            build_s=sum(seconds for _, seconds in phases.so_far()),
+            init_fuel=initialised.fuel,
+            code_digest=machine.digests["code"],
+            base_digest=machine.digests["base"],
+            library_digest=machine.digests.get("library", ""),
+        )
+        stored = self._artifacts.write(content, info)
+        return Booted(stored, initialised.logs, phases.end())
+
+    def prepare(self, guest: Callable[[Mapping[str, bytes]], Guest], phases: Phases | None = None) -> Machine:
+        """The interpreter's parts: loaded, or made and stored if they are not there. Raises EngineFault, HostErrors."""
+        phases = phases or Phases(lambda phase: None)
+        phases.begin("validating")
+        with self._artifacts.lock(self._key):
+            digests = self._artifacts.bound(self._key)
+            if digests is not None:
+                try:
+                    return self._load(digests)
+                except (ArtifactMissing, ArtifactCorrupt):
+                    pass  # made again
+            return self._make(guest, phases)
+
+    def _require_room(self, machine: Machine, guest: Guest) -> None:
+        needed = machine.state.captured.pages * limits.WASM_PAGE_BYTES
+        if needed > guest.memory_bytes_max:
+            raise ModuleInvalid(
+                f"{self._interpreter.name} starts with {needed / limits.MIB:,.1f} MiB of memory, and the function has "
+                f"{guest.memory_bytes_max / limits.MIB:,.0f}; raise `memory_mb`"
+            )
+
+    # ── the parts ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _split(self) -> Split:
+        module = sections.parse(self._interpreter.read_module())
+        metered = meter(module)
+        if metered is not module.wasm:
+            module = sections.parse(metered)
+        try:
+            return split(module, survey(module))
+        except Unsplittable as reason:
+            raise EngineFault(f"the interpreter {self._interpreter.name} cannot be split: {reason}") from None
+
+    def _load(self, digests: Mapping[str, str]) -> Machine:
+        with self._artifacts.open(digests["base"]) as verified:
+            state = unpacked(zlib.decompress(_content(verified.path)), NO_BASE)
+        with self._artifacts.open(digests["code"]) as verified:
+            code = code_of(self._engine, verified.path, state.layout)
+        library: Mapping[str, bytes] = {}
+        if "library" in digests:
+            with self._artifacts.open(digests["library"]) as verified:
+                library = msgpack.unpackb(_content(verified.path))
+        return self._machine(digests, code, state, library)
+
+    def _make(
+        self,
+        guest: Callable[[Mapping[str, bytes]], Guest],
+        phases: Phases,
+    ) -> Machine:
+        phases.begin(f"compiling {self._interpreter.name}, once a machine")
+        parts = self._split()
+        compiled = self._engine.compile(parts.code)
+        digests = {"code": self._artifacts.write(compiled.serialize(), _PART).digest}
+        with self._artifacts.open(digests["code"]) as verified:
+            code = code_of(self._engine, verified.path, parts.layout)
+        library = self._interpreter.read_library()
+        if library:
+            digests["library"] = self._artifacts.write(msgpack.packb(dict(library)), _PART).digest
+        first = self._engine.link_state(self._engine.compile(parts.first), code, ())
+        given = replace(guest(library), initialisers=("_initialize", "isolet_boot"), buffer=False, warmup=None)
+        booted = capture(self._engine, first, windows(parts.layout), given)
+        if booted.captured is None:
+            raise EngineFault(f"{self._interpreter.name} cannot be frozen: {'; '.join(booted.warnings)}")
+        captured = without_stack(booted.captured)
+        content = packed(parts.layout, captured, NO_BASE)
+        digests["base"] = self._artifacts.write(content, _PART).digest
+        self._artifacts.bind(self._key, digests)
+        return self._machine(digests, code, State(parts.layout, captured), library)
+
+    def _machine(
+        self,
+        digests: Mapping[str, str],
+        code: Code,
+        state: State,
+        library: Mapping[str, bytes],
+    ) -> Machine:
+        template = self._engine.link_state(self._engine.compile(state.module), code, INITIALISERS)
+        return Machine(digests, state, template, library)
+
+
+def code_of(engine: Engine, path: str, layout: Layout) -> Code:
+    """The code in a verified artifact, with the names of what it imports from a state of this layout."""
+    names = (MEMORY_NAME, *map(global_name, range(len(layout.globals))))
+    return Code(engine.load(path), STATE_MODULE, names)
+
+
+def without_stack(captured: Captured) -> Captured:
+    """The state with zeros below the stack pointer, global 0 of clang's output: the interpreters' stacks lie below
+    their data, and grow downwards."""
+    pointer = captured.globals.get(0)
+    if pointer is None or not captured.image_start < pointer < captured.image_start + len(captured.image):
+        return captured
+    start = pointer - pointer % limits.WASM_PAGE_BYTES
+    if start < captured.image_start:
+        start = captured.image_start
+    dead = pointer - start
+    image = bytes(dead) + captured.image[pointer - captured.image_start :]
+    return replace(captured, image_start=start, image=image)
+
+
+# What a part's seal says of it beside its digest: nothing.
+_PART = SnapshotInfo("", False, (), 0, 0, 0, 0, 0, 0.0, 0)
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _unfrozen(initialised: Initialised) -> tuple[str, ...]:
+    return (
+        *(f"initialisation cannot be frozen: {reason}" for reason in initialised.warnings),
+        f"it runs in every invocation: {initialised.fuel:,} fuel",
+    )
