@@ -25,6 +25,10 @@ WASI_MODULE = "wasi_snapshot_preview1"
 # Statuses of `isolet.call` and `isolet.take` (section 4).
 MALFORMED, UNKNOWN, NOT_GRANTED, REFUSED, NOTHING_PENDING, FAILED = -1, -2, -3, -4, -5, -6
 
+# What the glue around a waPC guest says in the place of an operation's address (section 11): where the envelope is; its
+# length; what `__guest_call` answered; where the outcome goes. No memory has these addresses.
+WAPC_AT, WAPC_BEGIN, WAPC_END, WAPC_TAKE = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD, 0xFFFFFFFC
+
 # ── the envelope ────────────────────────────────────────────────────────────────────────────────────────────────
 
 _EVENT = b"\x82\xa5event"

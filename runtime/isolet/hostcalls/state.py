@@ -22,6 +22,7 @@ from .nodes import Directory, Package, paths
 
 if TYPE_CHECKING:
     from .capability import Capability, Session
+    from .wapc import Conversation
 
 # A hostile initialisation may do forbidden things without end; these are for a person to read.
 _REASONS_MAX = 16
@@ -125,7 +126,7 @@ class HostConstants:
 class HostState:
     """One invocation, as its host functions see it. Made by the invoker or the builder, gone with the isolate."""
 
-    __slots__ = ("_descriptors", "_forbidden", "_log", "_sessions", "constants", "initialising", "reply")
+    __slots__ = ("_descriptors", "_forbidden", "_log", "_sessions", "constants", "initialising", "reply", "wapc")
 
     def __init__(self, constants: HostConstants, initialising: bool = False) -> None:
         self.constants = constants
@@ -134,6 +135,8 @@ class HostState:
         self.initialising = initialising
         # Of the last capability request, until the guest takes it.
         self.reply: bytes | None = None
+        # Of a waPC guest.
+        self.wapc: Conversation | None = None
         self._descriptors: Descriptors | None = None
         self._forbidden: list[str] | None = None
         self._log: LogBuffer | None = None

@@ -13,7 +13,7 @@ from dataclasses import replace
 from .. import limits
 from ..engine.host import GuestView, HostFunction, Wait
 from ..errors import OutOfFuel
-from . import failure, library, log, random, wasi, wasi_fd, wasi_path, wasi_time
+from . import failure, library, log, random, wapc, wasi, wasi_fd, wasi_path, wasi_time
 from .capability import Capability, calls
 from .errno import Refused
 from .random import Random
@@ -39,12 +39,14 @@ def _metered(function: HostFunction) -> HostFunction:
 
 def imports(capabilities: tuple[Capability, ...] = CAPABILITIES) -> tuple[HostFunction, ...]:
     """The import table with these capabilities behind `isolet.call`."""
+    asking = calls(capabilities)
     functions = (
-        *calls(capabilities),
+        *asking,
         *failure.FUNCTIONS,
         *library.FUNCTIONS,
         *log.FUNCTIONS,
         *random.FUNCTIONS,
+        *wapc.functions(asking[0]),
         *wasi.FUNCTIONS,
         *wasi_fd.FUNCTIONS,
         *wasi_path.FUNCTIONS,

@@ -30,6 +30,7 @@ def _signature(params: str, results: str = "") -> Signature:
 
 _REQUIRED: Final = {"isolet_buffer": _signature("i", "i"), "isolet_handle": _signature("ii", "I")}
 _OPTIONAL: Final = {"_initialize": _signature(""), "isolet_init": _signature("")}
+# And from `wapc`, if they are waPC guests.
 _MODULES: Final = ("isolet", "wasi_snapshot_preview1")
 
 
@@ -74,7 +75,8 @@ def _import_cure(wanted: Import) -> str:
     if wanted.module == "env":
         return "define that function (the linker allowed it to be undefined)"
     if wanted.module not in _MODULES:
-        return "guests import from `isolet` and `wasi_snapshot_preview1` only; build for wasm32-wasi, not for a browser"
+        listed = " and ".join(f"`{module}`" for module in _MODULES)
+        return f"guests import from {listed} only; build for wasm32-wasi, not for a browser"
     return "see sdk/abi.md for what there is"
 
 
