@@ -1,8 +1,10 @@
 """`function.toml`: what a directory says about the function in it.
 
     name = "resize"
-    language = "c"                      # c, go, wat, wasm
-    source = ["resize.c", "jpeg.c"]     # default: <name>.c, .wat, .wasm; for go the module's directory, "."
+    language = "c"                      # one of LANGUAGES
+    source = ["resize.c", "jpeg.c"]     # default: <name>.c, .wat …; for go, python and javascript the directory, "."
+    runtime = "python3.11"              # python, javascript: Lambda's name of it
+    handler = "lambda_function.lambda_handler"   # python, javascript: Lambda's defaults
     description = "…"
     timeout_s = 3
     memory_mb = 128
@@ -16,12 +18,19 @@
     cflags = ["-O3"]                    # c
     stack_kb = 64                       # c
     tags = ["fast"]                     # go
+    exclude = ["docs/**"]               # python, javascript: not into the package
 
     [http]                              # present: the function answers HTTP
     route = ["GET /pictures/{id}", "POST /pictures"]
 
     [snapshot]
     warmup = "event.json"               # handled once before the snapshot is taken
+
+    [capabilities]                      # what it may ask of the host; without, nothing of these
+    kv = ["counters"]                   # namespaces
+    fetch = ["api.example.com"]         # hosts: name, *.name, with or without https:// and :port
+    invoke = ["resize", "img-*"]        # functions
+    secrets = ["API_KEY"]               # names
 
 Laws:
 - A manifest is used whole or refused whole. Every refusal is a ManifestInvalid of one line: file, key, reason, cure.
@@ -40,12 +49,37 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Never
 
-from . import limits
+from . import grants, limits
 from .errors import ManifestInvalid
-from .model import Route, Settings
+from .grants import Refusal
+from .model import Capabilities, Route, Settings
 
 FILE = "function.toml"
-LANGUAGES = ("c", "go", "wat", "wasm")
+
+
+class Language(NamedTuple):
+    """What a function's language means for its manifest."""
+
+    suffix: str  # of its source files; "": the source is a directory
+    many: bool = False  # more than one source file is compiled
+    beside: str = ""  # a file that the directory must have
+    runtime: str = "provided.al2023"
+    handler: str = "handle"
+
+    @property
+    def interpreted(self) -> bool:
+        """Whether the package is the source itself, all files of the directory."""
+        return not self.suffix and not self.beside
+
+
+LANGUAGES: Mapping[str, Language] = {
+    "c": Language(".c", many=True),
+    "go": Language("", beside="go.mod"),
+    "python": Language("", runtime="python3.11", handler="lambda_function.lambda_handler"),
+    "javascript": Language("", runtime="nodejs22.x", handler="index.handler"),
+    "wat": Language(".wat"),
+    "wasm": Language(".wasm"),
+}
 # The module's own name inside a package.
 MODULE_FILE = "function.wasm"
 
@@ -71,7 +105,12 @@ ROUTE_CHARS_MAX = 512
 _DEFAULTS = Settings()
 WORD_CHARS_MAX = 128  # Precedent: Lambda's Handler.
 
-_OPTION_LANGUAGE = {"cflags": "c", "stack_kb": "c", "tags": "go"}
+_OPTION_LANGUAGES = {
+    "cflags": ("c",),
+    "stack_kb": ("c",),
+    "tags": ("go",),
+    "exclude": tuple(name for name, language in LANGUAGES.items() if language.interpreted),
+}
 
 # The part of linear memory that C's own stack gets. zig's default is 16 MiB, which no small function's memory would
 # hold; overflowing it is a trap, since nothing lies below it.
@@ -94,13 +133,15 @@ class Manifest:
 
     name: str
     settings: Settings
-    # Files for c (one or more), wat and wasm (one); for go the one directory of package main.
+    # Source files; for go the one directory of package main, for interpreted languages the one of the source.
     sources: tuple[str, ...]
     # Globs of what goes into the package beside the module; the warm-up event goes without being asked for.
     files: tuple[str, ...] = ()
     cflags: tuple[str, ...] = ()
     stack_kb: int = STACK_KB_DEFAULT
     tags: tuple[str, ...] = ()
+    # Globs of what does not go into the package of an interpreted language.
+    exclude: tuple[str, ...] = ()
 
 
 def load(directory: Path) -> Manifest:
@@ -128,14 +169,16 @@ def parse(text: str, where: str) -> Manifest:
     except tomllib.TOMLDecodeError as error:
         raise ManifestInvalid(f"{where}: not TOML: {error}; correct that line") from None
     root = _Table(table, where)
-    language = root.choice("language", LANGUAGES)
+    language = root.choice("language", tuple(LANGUAGES))
+    kind = LANGUAGES[language]
     name = root.name("name")
     build, http, snapshot = root.inner("build"), root.inner("http"), root.inner("snapshot")
+    capabilities = root.inner("capabilities")
     manifest = Manifest(
         name=name,
         settings=Settings(
-            runtime=root.word("runtime", _DEFAULTS.runtime),
-            handler=root.word("handler", _DEFAULTS.handler),
+            runtime=root.word("runtime", kind.runtime),
+            handler=root.word("handler", kind.handler),
             description=root.text("description", "", limits.DESCRIPTION_CHARS_MAX),
             timeout_s=root.number("timeout_s", limits.TIMEOUT_S_DEFAULT, 0.001, limits.TIMEOUT_S_MAX),
             memory_mb=root.whole("memory_mb", limits.MEMORY_MB_DEFAULT, limits.MEMORY_MB_MIN, limits.MEMORY_MB_MAX),
@@ -145,29 +188,34 @@ def parse(text: str, where: str) -> Manifest:
             routes=http.routes("route"),
             language=language,
             warmup=snapshot.path("warmup"),
+            capabilities=Capabilities(**{kind: capabilities.granted(kind) for kind in grants.KINDS}),
         ),
         sources=_sources(root, language, name),
         files=root.paths("files"),
         cflags=build.words("cflags"),
         stack_kb=build.whole("stack_kb", STACK_KB_DEFAULT, STACK_KB_MIN, STACK_KB_MAX),
         tags=build.words("tags"),
+        exclude=build.words("exclude"),
     )
-    for option, owner in _OPTION_LANGUAGE.items():
-        if option in build.values and language != owner:
-            build.refuse(option, f"is for language {owner!r}, and this is {language!r}", "leave it out")
-    for read in (build, http, snapshot, root):
+    for option, owners in _OPTION_LANGUAGES.items():
+        if option in build.values and language not in owners:
+            build.refuse(
+                option, f"is for language {' and '.join(map(repr, owners))}, and this is {language!r}", "leave it out"
+            )
+    for read in (build, http, snapshot, capabilities, root):
         read.finish()
     return manifest
 
 
 def _sources(root: _Table, language: str, name: str) -> tuple[str, ...]:
-    sources = root.paths("source") or (("." if language == "go" else f"{name}.{language}"),)
-    if language != "c" and len(sources) > 1:
+    suffix = LANGUAGES[language].suffix
+    sources = root.paths("source") or (f"{name}{suffix}" if suffix else ".",)
+    if not LANGUAGES[language].many and len(sources) > 1:
         root.refuse("source", f"has {len(sources)} entries, and language {language!r} takes one", "name one")
     for source in sources:
-        if language != "go" and PurePosixPath(source).suffix != f".{language}":
+        if suffix and PurePosixPath(source).suffix != suffix:
             root.refuse(
-                "source", f"{_shown(source)} does not end in .{language}", "name the source file, or correct `language`"
+                "source", f"{_shown(source)} does not end in {suffix}", "name the source file, or correct `language`"
             )
     return sources
 
@@ -332,10 +380,11 @@ class _Table:
             routes.append(checked)
         return tuple(routes)
 
-
-class Refusal(NamedTuple):
-    reason: str
-    cure: str
+    def granted(self, kind: str) -> tuple[str, ...]:
+        entries = self.get(kind, list, "a list of strings") or []
+        if refused := grants.refusal(kind, entries):
+            self.refuse(kind, refused.reason, refused.cure)
+        return tuple(entries)
 
 
 def parse_route(text: str) -> Route | Refusal:
@@ -382,12 +431,34 @@ def package_files(directory: Path, manifest: Manifest) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+# Not part of a program: tools' own, tests, what is installed beside the source and bundled or packaged anew.
+_NOT_PACKAGED = frozenset({"__pycache__", "node_modules", "tests", "test", "venv"})
+
+
+def source_files(directory: Path, manifest: Manifest) -> dict[str, Path]:
+    """The files of an interpreted function, by name in the package, sorted: all of its source directory but hidden
+    ones, the manifest and what `exclude` matches. A link that leads outside is left out."""
+    top = (directory / manifest.sources[0]).resolve()
+    excluded = {path for pattern in manifest.exclude for path in top.glob(pattern)}
+    found: dict[str, Path] = {}
+    for path in sorted(top.rglob("*")):
+        relative = path.relative_to(top)
+        if any(part.startswith(".") or part in _NOT_PACKAGED for part in relative.parts):
+            continue
+        if path == directory.resolve() / FILE or excluded.intersection((path, *path.parents)):
+            continue
+        if path.is_file() and path.resolve().is_relative_to(top):
+            found[relative.as_posix()] = path
+    return found
+
+
 def _check_files(directory: Path, manifest: Manifest, where: str) -> None:
+    language = LANGUAGES[manifest.settings.language]
     for source in manifest.sources:
         path = directory / source
-        if not (path.is_dir() if manifest.settings.language == "go" else path.is_file()):
+        if not (path.is_file() if language.suffix else path.is_dir()):
             raise ManifestInvalid(f"{where}: source: there is no {source}; write it, or name the right one in `source`")
-    if manifest.settings.language == "go" and not (directory / "go.mod").is_file():
+    if manifest.settings.language == "go" and not (directory / language.beside).is_file():
         raise ManifestInvalid(
             f"{where}: language: Go needs a go.mod beside it; `isolet init` makes one, or `go mod init`"
         )

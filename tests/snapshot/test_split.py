@@ -61,7 +61,7 @@ class House:
     """A builder's booter and a worker's isolates, over the same artifacts."""
 
     def __init__(self, directory: Path) -> None:
-        small = Small("small", "small", "small1", "", directory)
+        small = Small("small", "small", directory)
         small.module_path.write_bytes(lzma.compress(interpreter_module(), preset=0))
         small.library_path.write_bytes(lzma.compress(msgpack.packb(LIBRARY), preset=0))
         self.engine = running.restored_engine()

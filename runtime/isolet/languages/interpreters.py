@@ -19,18 +19,26 @@ from pathlib import Path
 import msgpack
 
 from ..errors import ToolchainMissing
+from ..manifest import LANGUAGES
 
 _SDK = Path(__file__).parent / "sdk"
 
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """A language that is run from source. `prefix` is what its Lambda runtimes begin with, `runtime` the default."""
+    """A language that is run from source. `prefix` is what its Lambda runtimes begin with."""
 
     name: str
     prefix: str
-    runtime: str
-    handler: str
+
+    @property
+    def runtime(self) -> str:
+        """The runtime that a function has which names none."""
+        return LANGUAGES[self.name].runtime
+
+    @property
+    def handler(self) -> str:
+        return LANGUAGES[self.name].handler
 
     @property
     def module_path(self) -> Path:
@@ -58,8 +66,8 @@ class Interpreter:
 
 
 INTERPRETERS = (
-    Interpreter("python", "python3.", "python3.11", "lambda_function.lambda_handler"),
-    Interpreter("javascript", "nodejs", "nodejs22.x", "index.handler"),
+    Interpreter("python", "python3."),
+    Interpreter("javascript", "nodejs"),
 )
 _BY_NAME = {interpreter.name: interpreter for interpreter in INTERPRETERS}
 

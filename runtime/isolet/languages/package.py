@@ -36,7 +36,7 @@ def silent(_step: Step) -> None:
 @dataclass(frozen=True, slots=True)
 class Package:
     zip: bytes
-    wasm: bytes
+    wasm: bytes  # b"" if an interpreter runs it
     build_s: float
     # What the compiler said although it succeeded; "" if nothing.
     warnings: str = ""
@@ -48,9 +48,15 @@ _READABLE_FILE = 0o100644 << 16
 _MADE_ON_UNIX = 3
 
 
-def pack(wasm: bytes, files: Mapping[str, Path]) -> bytes:
-    """The zip of a module and its files. Raises PayloadTooLarge if it could not be uploaded."""
-    total = len(wasm) + sum(path.stat().st_size for path in files.values())
+def pack(wasm: bytes, files: Mapping[str, Path | bytes]) -> bytes:
+    """The zip of a module (b"": none, an interpreter runs the files) and its files. Raises PayloadTooLarge if it could
+    not be uploaded."""
+    if len(files) >= limits.PACKAGE_FILES_MAX:
+        most = limits.PACKAGE_FILES_MAX - 1
+        raise PayloadTooLarge(
+            f"the package has {len(files):,} files, and at most {most:,} can be deployed; bundle them"
+        )
+    total = len(wasm) + sum(map(_size, files.values()))
     if total > limits.PACKAGE_BYTES_MAX:
         most = limits.PACKAGE_BYTES_MAX
         raise PayloadTooLarge(
@@ -58,9 +64,11 @@ def pack(wasm: bytes, files: Mapping[str, Path]) -> bytes:
         )
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-        _add(archive, MODULE_FILE, wasm)
+        if wasm:
+            _add(archive, MODULE_FILE, wasm)
         for name in sorted(files):
-            _add(archive, name, files[name].read_bytes())
+            file = files[name]
+            _add(archive, name, file if isinstance(file, bytes) else file.read_bytes())
     packed = buffer.getvalue()
     if len(packed) > limits.PACKAGE_ZIP_BYTES_MAX:
         most = limits.PACKAGE_ZIP_BYTES_MAX
@@ -68,6 +76,10 @@ def pack(wasm: bytes, files: Mapping[str, Path]) -> bytes:
             f"the zip has {len(packed):,} bytes, and at most {most:,} can be uploaded; leave `files` out"
         )
     return packed
+
+
+def _size(file: Path | bytes) -> int:
+    return len(file) if isinstance(file, bytes) else file.stat().st_size
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
