@@ -16,12 +16,12 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # The lowest floor first. A folder is one floor; a file or folder that is not named here has no place in the house.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "limits", "clock"),
-    ("model", "config", "manifest"),
+    ("model", "config", "grants", "manifest"),
     ("abi", "lifecycle", "routing", "price", "report", "frames", "plain", "records", "log_lines"),
     ("engine", "storage", "supervisor"),
     ("hostcalls", "snapshot", "languages"),
     ("scheduler",),
-    ("invoker",),
+    ("invoker", "upward"),
     ("builder", "recorder", "metrics"),
     ("link", "uplink", "fleet", "deployments", "front", "aws", "keeper", "worker"),
     ("server", "doctor"),

@@ -200,6 +200,18 @@ class Throttled(CallerError):
         self.retry_after_s = retry_after_s
 
 
+class CallRefused(CallerError):
+    """A capability request that is refused in words. `kind` is the error's type in the reply (abi.md section 5.1).
+
+    `cause` is the callee's own error, as `{type, message}`, where one function invoked another.
+    """
+
+    def __init__(self, kind: str, message: str, cause: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.cause = cause
+
+
 # ── the function's fault ────────────────────────────────────────────────────────────────────────────────────────
 
 

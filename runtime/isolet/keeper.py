@@ -28,6 +28,7 @@ from .plain import snapshot_to_plain
 from .records import Batch
 from .storage.database import Database
 from .storage.intake import Intake
+from .storage.kv import Kv
 from .storage.ledger import Ledger
 from .storage.logs import Logs
 from .storage.packages import Packages
@@ -75,23 +76,26 @@ class Keeper:
         )
         self.ledger = Ledger(self._database)
         self.logs = Logs(self._database)
+        self.kv = Kv(self._database, self._clock)
         self._app = control_app(
             self.deployments, self.logs, self.ledger, prices or Prices(), self._metrics_text, self._health
         )
         self._watching: set[asyncio.Task[None]] = set()
         self._controlling: set[asyncio.Task[Any]] = set()
+        self._sweeping: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Ready to serve when this returns. Raises StorageUnavailable."""
         self._database.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         await self._database.open()
         await self.deployments.restore()
+        self._sweeping = asyncio.ensure_future(self.kv.sweep_for_ever())
 
     async def close(self) -> None:
         """Ends in order: what was accepted is finished or, as far as it is a build, goes on at the next start."""
         if self._controlling:
             await asyncio.wait(self._controlling)
-        for task in self._watching:
+        for task in [*self._watching, *([self._sweeping] if self._sweeping is not None else [])]:
             task.cancel()
         await self.deployments.close()
         await self._database.close()
@@ -128,6 +132,8 @@ class Keeper:
         if operation == "control":
             method, path, query, headers, content = body
             return await self.control(method, path, query, [(name, value) for name, value in headers], content)
+        if operation == "kv":
+            return await self.kv.serve(*body)
         if operation == "rebuild":
             return snapshot_to_plain(await self.deployments.rebuild(*body))
         if operation == "hello":

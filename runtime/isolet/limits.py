@@ -117,6 +117,8 @@ HOST_CALLS_MAX = 100_000
 
 # A capability request: it may carry a body or an event.
 REQUEST_BYTES_MAX = PAYLOAD_BYTES_MAX + ENVELOPE_BYTES_MAX
+# The error that `isolet.fail` ends an invocation with: a message and a stack.
+FAILURE_BYTES_MAX = 64 * KIB
 # Values in a request (abi.unpack_request says how they are counted), and what each costs: 18 ns, so that the heaviest
 # holds the loop for 8 ms.
 REQUEST_WEIGHT_MAX = 400_000

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from .model import Function, Route, Settings, SnapshotInfo, State, Target, UpdateStatus
+from .model import Capabilities, Function, Route, Settings, SnapshotInfo, State, Target, UpdateStatus
 
 Plain = dict[str, Any]
 
@@ -31,15 +31,30 @@ def _routes_to_plain(routes: tuple[Route, ...]) -> list[list[str]]:
     return [[route.method, route.pattern] for route in routes]
 
 
+def _capabilities_to_plain(capabilities: Capabilities) -> Plain:
+    return {kind: list(entries) for kind, entries in _to_plain(capabilities).items() if entries}
+
+
+def _capabilities_from_plain(plain: Mapping[str, Any]) -> Capabilities:
+    return Capabilities(**{kind: tuple(entries) for kind, entries in _known(Capabilities, plain).items()})
+
+
 def settings_to_plain(settings: Settings) -> Plain:
     return _to_plain(settings) | {
         "environment": dict(settings.environment),
         "routes": _routes_to_plain(settings.routes),
+        "capabilities": _capabilities_to_plain(settings.capabilities),
     }
 
 
 def settings_from_plain(plain: Mapping[str, Any]) -> Settings:
-    return Settings(**_known(Settings, plain) | {"routes": _routes_from_plain(plain.get("routes", []))})
+    return Settings(
+        **_known(Settings, plain)
+        | {
+            "routes": _routes_from_plain(plain.get("routes", [])),
+            "capabilities": _capabilities_from_plain(plain.get("capabilities", {})),
+        }
+    )
 
 
 def snapshot_to_plain(snapshot: SnapshotInfo) -> Plain:
@@ -78,11 +93,16 @@ def target_to_plain(target: Target) -> Plain:
         "snapshot": snapshot_to_plain(target.snapshot),
         "environment": dict(target.environment),
         "routes": _routes_to_plain(target.routes),
+        "capabilities": _capabilities_to_plain(target.capabilities),
     }
 
 
 def target_from_plain(plain: Mapping[str, Any]) -> Target:
     return Target(
         **_known(Target, plain)
-        | {"snapshot": snapshot_from_plain(plain["snapshot"]), "routes": _routes_from_plain(plain["routes"])}
+        | {
+            "snapshot": snapshot_from_plain(plain["snapshot"]),
+            "routes": _routes_from_plain(plain["routes"]),
+            "capabilities": _capabilities_from_plain(plain.get("capabilities", {})),
+        }
     )

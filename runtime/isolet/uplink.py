@@ -10,6 +10,7 @@ Laws:
 | `hello` | `{worker, pid, protocol}` | nil |
 | `records` | `[worker, sequence, batches]`, taken exactly once by the pair (worker, sequence) | nil, after the commit |
 | `control` | `[method, path, query, headers, body]` | `[status, headers, body]` |
+| `kv` | `[tenant, verb, namespace, key or prefix, value, options]` | what abi.md 5.2 calls `ok` |
 | `rebuild` | `[digest]`, of an artifact that is missing or corrupt | the SnapshotInfo of a new one, once it is routed |
 
 | keeper → worker | body | reply |
@@ -67,6 +68,10 @@ class Uplink:
             reply = await self._link.request("control", [method, path, query, headers, body])
         status, answered, content = reply
         return status, [(name, value) for name, value in answered], content
+
+    async def ask(self, operation: str, body: Any) -> Any:
+        """What a guest's capability asks; its invocation's deadline bounds it. Raises CallRefused, HostErrors."""
+        return await self._link.request(operation, body)
 
     async def rebuild(self, digest: str) -> SnapshotInfo:
         """What takes the place of a missing or corrupt artifact; our routing table names it when this returns."""

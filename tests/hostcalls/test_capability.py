@@ -137,9 +137,35 @@ def test_an_unknown_capability_is_a_status() -> None:
 
 
 def test_a_request_beyond_its_limit_is_refused_before_it_is_copied() -> None:
-    guest = Guest()
+    guest = Guest(memory_bytes=limits.REQUEST_BYTES_MAX + 1)
+    guest.memory[0] = 0xC0
     assert guest.call("call", 0, limits.REQUEST_BYTES_MAX + 1) == abi.REFUSED
-    assert guest.call("call", 0, 1 << 20) == abi.REFUSED
+    assert guest.call("call", 0, limits.REQUEST_BYTES_MAX) == abi.MALFORMED
+
+
+def test_a_request_of_too_many_values_is_refused_and_pays_for_them() -> None:
+    guest = Guest(memory_bytes=1 << 20)
+    full = msgpack.packb(["sleep", [[[]] * 2_000] * 13])
+    ptr, length = guest.put(full)
+    before = guest.fuel
+    assert guest.call("call", ptr, length) == abi.REFUSED
+    assert before - guest.fuel > limits.REQUEST_WEIGHT_MAX * limits.REQUEST_VALUE_FUEL
+    assert ask(guest, "sleep", [[[]] * 2_000] * 5) == abi.MALFORMED, "fewer are looked at"
+
+
+def test_a_request_pays_for_its_bytes_and_values() -> None:
+    def cost(*request: Any) -> int:
+        guest = Guest()
+        before = guest.fuel
+        ask(guest, *request)
+        return before - guest.fuel
+
+    least = cost("fly")
+    assert least < limits.HOST_CALL_FUEL + 1_000
+    assert cost("fly", bytes(4_000)) - least in range(1_000, 1_100)
+    assert cost("fly", [1] * 1_000) - least in range(
+        1_000 * limits.REQUEST_VALUE_FUEL, 1_100 * limits.REQUEST_VALUE_FUEL
+    )
 
 
 @pytest.mark.parametrize(

@@ -31,4 +31,4 @@ def test_its_bytes_are_inside_memory_and_not_too_many() -> None:
     with pytest.raises(AbiViolation, match="outside"):
         guest.call("fail", len(guest.memory) - 1, 2)
     with pytest.raises(AbiViolation, match="at most"):
-        guest.call("fail", 0, limits.REQUEST_BYTES_MAX + 1)
+        guest.call("fail", 0, limits.FAILURE_BYTES_MAX + 1)

@@ -14,7 +14,7 @@ from isolet.hostcalls.state import HostState
 def test_a_state_holds_nothing_at_birth() -> None:
     state = HostState(constants())
     made = [name for name in HostState.__slots__ if getattr(state, name) is not None]
-    assert sorted(made) == ["constants", "initialising"]
+    assert sorted(made) == ["constants", "deadline_ns", "initialising"]
 
 
 def test_initialisation_that_tidies_up_can_be_frozen() -> None:

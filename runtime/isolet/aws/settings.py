@@ -8,6 +8,7 @@
 | `isolet:routes` | routes | a JSON list of `"METHOD /path"` |
 | `isolet:language` | language | |
 | `isolet:warmup` | warmup | a file of the package |
+| `isolet:kv`, `isolet:fetch`, `isolet:invoke`, `isolet:secrets` | capabilities | JSON lists of what is granted |
 
 Law: `with_tags(settings, tags_of(settings)) == settings`, and only what differs from the default makes a tag.
 """
@@ -22,9 +23,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from .. import limits
+from .. import grants, limits
 from ..errors import InvalidParameter
-from ..manifest import Refusal, parse_route
+from ..grants import Refusal
+from ..manifest import parse_route
 from ..model import Route, Settings
 
 PREFIX = "isolet:"
@@ -82,11 +84,27 @@ def _word(name: str, chars_max: int) -> Callable[[str], str]:
     return parse
 
 
+def _granted(kind: str, text: str) -> tuple[str, ...]:
+    try:
+        listed = json.loads(text)
+    except (ValueError, RecursionError):
+        listed = None
+    if not isinstance(listed, list):
+        raise InvalidParameter(f'the tag isolet:{kind} is not a JSON list; write ["…", …]')
+    if refused := grants.refusal(kind, listed):
+        raise InvalidParameter(f"the tag isolet:{kind}: {refused.reason}; {refused.cure}")
+    return tuple(listed)
+
+
+def _list(entries: Iterable[str]) -> str:
+    return json.dumps(list(entries), separators=(",", ":"))
+
+
 _TAGS: Mapping[str, tuple[Callable[[str], Any], Callable[[Any], str]]] = {
     "fuel": (_fuel, str),
     "timeout_s": (_timeout_s, lambda seconds: f"{seconds:.6f}".rstrip("0").rstrip(".")),
     "http": (_http, lambda on: "true" if on else "false"),
-    "routes": (_routes, lambda routes: json.dumps([str(route) for route in routes], separators=(",", ":"))),
+    "routes": (_routes, lambda routes: _list(map(str, routes))),
     "language": (_word("language", 64), str),
     "warmup": (_word("warmup", limits.PACKAGE_PATH_CHARS_MAX), str),
 }
@@ -100,6 +118,9 @@ def tags_of(settings: Settings) -> dict[str, str]:
         for name, (_, show) in _TAGS.items()
         if name != "timeout_s" and getattr(settings, name) != getattr(_DEFAULTS, name)
     }
+    for kind in grants.KINDS:
+        if entries := getattr(settings.capabilities, kind):
+            tags[PREFIX + kind] = _list(entries)
     if settings.timeout_s != int(settings.timeout_s):
         tags[PREFIX + "timeout_s"] = _TAGS["timeout_s"][1](settings.timeout_s)
     return tags
@@ -108,22 +129,29 @@ def tags_of(settings: Settings) -> dict[str, str]:
 def with_tags(settings: Settings, tags: Mapping[str, str]) -> Settings:
     """The settings that the tags among `tags` which are ours ask for. Raises InvalidParameter."""
     changes: dict[str, Any] = {}
+    granted: dict[str, tuple[str, ...]] = {}
     for key, text in tags.items():
-        if is_ours(key):
-            changes[key.removeprefix(PREFIX)] = _parser(key)(text)
-    return replace(settings, **changes)
+        name = key.removeprefix(PREFIX)
+        if is_ours(key) and name in grants.KINDS:
+            granted[name] = _granted(name, text)
+        elif is_ours(key):
+            changes[name] = _parser(key)(text)
+    return replace(settings, capabilities=replace(settings.capabilities, **granted), **changes)
 
 
 def without_tags(settings: Settings, keys: Iterable[str]) -> Settings:
     """The settings after tags of ours were removed: their fields are as by default."""
     changes: dict[str, Any] = {}
+    capabilities = settings.capabilities
     for key in keys:
-        if is_ours(key):
+        name = key.removeprefix(PREFIX)
+        if is_ours(key) and name in grants.KINDS:
+            capabilities = replace(capabilities, **{name: ()})
+        elif is_ours(key):
             _parser(key)
-            name = key.removeprefix(PREFIX)
             # Without its tag, the timeout is what `Timeout` says.
             changes[name] = timeout(settings) if name == "timeout_s" else getattr(_DEFAULTS, name)
-    return replace(settings, **changes)
+    return replace(settings, capabilities=capabilities, **changes)
 
 
 def timeout(settings: Settings) -> int:
@@ -134,7 +162,9 @@ def timeout(settings: Settings) -> int:
 def _parser(key: str) -> Callable[[str], Any]:
     known = _TAGS.get(key.removeprefix(PREFIX))
     if known is None:
-        raise InvalidParameter(f"the tag {key!r} is not one of ours; known are {', '.join(PREFIX + n for n in _TAGS)}")
+        raise InvalidParameter(
+            f"the tag {key!r} is not one of ours; known are {', '.join(PREFIX + n for n in (*_TAGS, *grants.KINDS))}"
+        )
     return known[0]
 
 

@@ -16,8 +16,8 @@ from ..errors import AbiViolation
 def fail(guest: GuestView, ptr: int, length: int) -> Never:
     """Never returns to the guest. The bytes are an outcome whose key is `error`; anything else is an AbiViolation."""
     guest.read(ptr + length, 0)
-    if length > limits.REQUEST_BYTES_MAX:
-        raise AbiViolation(f"isolet.fail was given {length:,} bytes; at most {limits.REQUEST_BYTES_MAX:,} are taken")
+    if length > limits.FAILURE_BYTES_MAX:
+        raise AbiViolation(f"isolet.fail was given {length:,} bytes; at most {limits.FAILURE_BYTES_MAX:,} are taken")
     abi.unpack_outcome(guest.read(ptr, length))
     raise AbiViolation("isolet.fail was given a result; only an `error` ends an invocation early")
 

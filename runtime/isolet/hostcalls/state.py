@@ -11,10 +11,13 @@ Laws:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import limits, model
-from ..errors import printable
+from ..errors import HostError, printable
+from ..model import NO_CAPABILITIES, Capabilities, Invocation, Outcome
+from ..routing import FunctionRef
 from .descriptors import Descriptors
 from .files import make_task
 from .log import Entry, LogBuffer
@@ -23,6 +26,20 @@ from .nodes import Directory, Package, paths
 if TYPE_CHECKING:
     from .capability import Capability, Session
     from .wapc import Conversation
+
+
+class Upward(Protocol):
+    """What capabilities ask of those above. One for each tenant of a worker (upward.py)."""
+
+    async def ask(self, operation: str, body: Any) -> Any:
+        """The keeper's answer. Raises CallRefused and other CallerErrors; HostError when there is no keeper."""
+
+    async def invoke(self, caller: Invocation, deadline_ns: int, ref: FunctionRef, event: bytes) -> Outcome:
+        """Another function's outcome. Raises UnknownFunction, Throttled, PayloadTooLarge."""
+
+    def count(self, capability: str, sent_bytes: int, received_bytes: int) -> None:
+        """Takes note of a call that was answered."""
+
 
 # A hostile initialisation may do forbidden things without end; these are for a person to read.
 _REASONS_MAX = 16
@@ -52,7 +69,9 @@ class HostConstants:
         "_arguments",
         "_environ",
         "_task",
+        "_upward",
         "arn",
+        "capabilities",
         "environment",
         "grants",
         "handler",
@@ -60,6 +79,7 @@ class HostConstants:
         "memory_mb",
         "name",
         "package",
+        "tenant",
         "version",
     )
 
@@ -73,6 +93,9 @@ class HostConstants:
         package: Package,
         handler: str = "handle",
         library: Mapping[str, bytes] | None = None,
+        tenant: str = model.DEFAULT_TENANT,
+        capabilities: Capabilities = NO_CAPABILITIES,
+        upward: Upward | None = None,
     ) -> None:
         self.name = name
         self.version = version
@@ -81,6 +104,9 @@ class HostConstants:
         self.environment = tuple(environment)
         self.package = package
         self.handler = handler
+        self.tenant = tenant
+        self.capabilities = capabilities
+        self._upward = upward
         # What an interpreter's `isolet.library` answers from; a compiled module has none.
         self.library: Mapping[str, bytes] = library if library is not None else {}
         # What each capability said when it was first asked for (capability.py); None: not granted.
@@ -88,6 +114,12 @@ class HostConstants:
         self._arguments: Strings | None = None
         self._environ: Strings | None = None
         self._task: Directory | None = None
+
+    @property
+    def upward(self) -> Upward:
+        if self._upward is None:
+            raise HostError("nobody is above: this function has no keeper")
+        return self._upward
 
     @property
     def arguments(self) -> Strings:
@@ -126,7 +158,18 @@ class HostConstants:
 class HostState:
     """One invocation, as its host functions see it. Made by the invoker or the builder, gone with the isolate."""
 
-    __slots__ = ("_descriptors", "_forbidden", "_log", "_sessions", "constants", "initialising", "reply", "wapc")
+    __slots__ = (
+        "_descriptors",
+        "_forbidden",
+        "_log",
+        "_sessions",
+        "constants",
+        "deadline_ns",
+        "initialising",
+        "invocation",
+        "reply",
+        "wapc",
+    )
 
     def __init__(self, constants: HostConstants, initialising: bool = False) -> None:
         self.constants = constants
@@ -135,6 +178,9 @@ class HostState:
         self.initialising = initialising
         # Of the last capability request, until the guest takes it.
         self.reply: bytes | None = None
+        # Set by the invoker: what runs, and the perf_counter_ns at which it is stopped.
+        self.invocation: Invocation | None = None
+        self.deadline_ns = 0
         # Of a waPC guest.
         self.wapc: Conversation | None = None
         self._descriptors: Descriptors | None = None
@@ -164,6 +210,11 @@ class HostState:
         if self._sessions is None:
             self._sessions = {}
         return self._sessions
+
+    @property
+    def left_s(self) -> float:
+        """How long the invocation may still run."""
+        return max(0.0, (self.deadline_ns - perf_counter_ns()) / 1e9)
 
     def finish(self) -> tuple[tuple[Entry, ...], int]:
         """The log of the invocation, its last lines included, and how many were dropped. Called once, at the end."""

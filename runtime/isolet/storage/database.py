@@ -38,7 +38,7 @@ Job = Callable[[sqlite3.Connection], Any]
 APPLICATION_ID = 0x69736F6C
 
 # The schema's versions in order: each step runs once, in a transaction of its own, and is never changed afterwards.
-# What is in a table is said where it is used: registry.py, logs.py, ledger.py.
+# What is in a table is said where it is used: registry.py, logs.py, ledger.py, kv.py.
 MIGRATIONS = (
     """
     CREATE TABLE functions (
@@ -99,6 +99,27 @@ MIGRATIONS = (
         worker TEXT PRIMARY KEY,
         sequence INTEGER NOT NULL,
         seen_s INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    """,
+    # With a rowid: a value may be a mebibyte, and an index has none of it.
+    """
+    CREATE TABLE kv (
+        id INTEGER PRIMARY KEY,
+        tenant TEXT NOT NULL,
+        namespace TEXT NOT NULL,
+        key BLOB NOT NULL,
+        version INTEGER NOT NULL,
+        expires_ms INTEGER,
+        bytes INTEGER NOT NULL,
+        value BLOB NOT NULL
+    );
+    CREATE UNIQUE INDEX kv_by_key ON kv (tenant, namespace, key);
+    CREATE INDEX kv_by_end ON kv (expires_ms) WHERE expires_ms IS NOT NULL;
+    CREATE TABLE kv_tenants (
+        tenant TEXT PRIMARY KEY,
+        version INTEGER NOT NULL,
+        entries INTEGER NOT NULL,
+        bytes INTEGER NOT NULL
     ) WITHOUT ROWID;
     """,
 )

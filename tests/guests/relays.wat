@@ -1,0 +1,33 @@
+;; Its event is a binary: a capability request, which it makes. Answers the reply, {"ok": reply}, or {"ok": a negative status}.
+;; The event lies behind the envelope's first seven bytes (82 a5 "event"): c4 and 1 byte of length, c5 and 2, c6 and 4.
+(module
+  (import "isolet" "call" (func $call (param i32 i32) (result i32)))
+  (import "isolet" "take" (func $take (param i32) (result i32)))
+  (memory (export "memory") 2)
+  (data (i32.const 0) "\81\a2ok")
+  (func $grow_to (param $bytes i32)
+    (local $pages i32)
+    (local.set $pages (i32.sub (i32.shr_u (i32.add (local.get $bytes) (i32.const 65535)) (i32.const 16)) (memory.size)))
+    (if (i32.gt_s (local.get $pages) (i32.const 0))
+      (then (if (i32.eq (memory.grow (local.get $pages)) (i32.const -1)) (then unreachable)))))
+  ;; 64 KiB are for what comes back; beyond them, events.
+  (func (export "isolet_buffer") (param $len i32) (result i32)
+    (call $grow_to (i32.add (local.get $len) (i32.const 65536)))
+    (i32.const 65536))
+  (func (export "isolet_handle") (param $ptr i32) (param $len i32) (result i64)
+    (local $at i32) (local $kind i32) (local $width i32) (local $size i32) (local $reply i32)
+    (local.set $kind (i32.sub (i32.load8_u offset=7 (local.get $ptr)) (i32.const 0xc4)))
+    (if (i32.gt_u (local.get $kind) (i32.const 2)) (then unreachable))
+    (local.set $width (i32.shl (i32.const 1) (local.get $kind)))
+    (local.set $at (i32.add (local.get $ptr) (i32.const 8)))
+    (loop $next
+      (local.set $size (i32.or (i32.shl (local.get $size) (i32.const 8)) (i32.load8_u (local.get $at))))
+      (local.set $at (i32.add (local.get $at) (i32.const 1)))
+      (br_if $next (local.tee $width (i32.sub (local.get $width) (i32.const 1)))))
+    (local.set $reply (call $call (local.get $at) (local.get $size)))
+    (if (i32.lt_s (local.get $reply) (i32.const 0))
+      (then (i32.store8 (i32.const 4) (local.get $reply)) (return (i64.const 5))))
+    (call $grow_to (i32.add (local.get $reply) (i32.const 4)))
+    (if (call $take (i32.const 4)) (then unreachable))
+    (if (i32.ne (call $take (i32.const 4)) (i32.const -5)) (then unreachable))
+    (i64.extend_i32_u (i32.add (local.get $reply) (i32.const 4)))))
