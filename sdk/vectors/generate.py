@@ -395,11 +395,107 @@ def http_file() -> dict[str, Any]:
     }
 
 
+# ── capabilities ────────────────────────────────────────────────────────────────────────────────────────────────
+
+STATUSES = (
+    ("malformed", -1),
+    ("unknown", -2),
+    ("not granted", -3),
+    ("a limit, or a snapshot", -4),
+    ("the host's", -6),
+)
+PNG = b"\x89PNG\r\n\x1a\n\0\xff"
+
+
+def refused(kind: str, message: str, **more: Any) -> dict[str, Any]:
+    return {"error": {"type": kind, "message": message, **more}}
+
+
+def capabilities_file() -> dict[str, Any]:
+    get, put, delete, keys = "kv.get", "kv.put", "kv.delete", "kv.list"
+    answer = {
+        "status": 200,
+        "url": "https://api.example.com/v1",
+        "headers": [["content-type", "text/plain"]],
+        "body": b"hi",
+    }
+    posted = {"status": 201, "url": "http://127.0.0.1:8090/items", "headers": [], "body": b""}
+    cookies = [["set-cookie", "a=1"], ["x-\u00e9", "\u00ff"], ["set-cookie", "b=2"]]
+    nothing = refused(
+        "NotGranted",
+        "greet has no grant for the kv namespace 'users'; add to its function.toml: [capabilities] kv = [\"users\"]",
+    )
+    cause = {"type": "ValueError", "message": "line 1\nline 2"}
+    calls: list[tuple[str, list[Any], dict[str, Any]]] = [
+        ("get what is not there", [get, "counters", "visits"], {"ok": None}),
+        ("get", [get, "counters", "visits"], {"ok": {"value": b"7", "version": 1}}),
+        ("get an empty value of a large version", [get, "n", "\u00e9\0k"], {"ok": {"value": b"", "version": 2**53}}),
+        ("get a large value", [get, "n", "k"], {"ok": {"value": b"v" * 100_000, "version": 3}}),
+        ("get without a grant", [get, "users", "k"], nothing),
+        ("put", [put, "counters", "visits", b"7"], {"ok": {"version": 1}}),
+        ("put if it is not there", [put, "counters", "visits", b"8", {"if_version": 0}],
+         refused("Conflict", "the entry 'visits' is at version 1, not at 0; get it and try again")),
+        ("put if it is at a version", [put, "n", "k", PNG, {"if_version": 2**53}], {"ok": {"version": 2**53 + 1}}),
+        ("put for a while", [put, "n", "k", b"", {"ttl_s": 60}], {"ok": {"version": 5}}),
+        ("put for a short while", [put, "n", "k", b"\0", {"if_version": 5, "ttl_s": 0.5}], {"ok": {"version": 6}}),
+        ("put too much", [put, "n", "k", b"v" * ((1 << 20) + 1)],
+         refused("TooLarge", "kv.put: the value has 1,048,577 bytes; use at most 1,048,576, or cut it up")),
+        ("put beyond the quota", [put, "n", "k", b"v"], refused("LimitExceeded", "full")),
+        ("delete", [delete, "n", "k"], {"ok": True}),
+        ("delete what is not there", [delete, "n", "k"], {"ok": False}),
+        ("delete if it is at a version", [delete, "n", "k", {"if_version": 4}], refused("Conflict", "it is at 5")),
+        ("list nothing", [keys, "n", ""], {"ok": {"keys": [], "more": False}}),
+        ("list", [keys, "counters", "v", {"limit": 2}], {"ok": {"keys": ["v", "visits"], "more": True}}),
+        ("list on", [keys, "counters", "v", {"after": "visits", "limit": 1000}],
+         {"ok": {"keys": ["v\u00e9"], "more": False}}),
+        ("fetch", ["fetch", {"url": "https://api.example.com/v1"}], {"ok": answer}),
+        ("fetch with all that there is",
+         ["fetch", {"method": "POST", "url": "http://127.0.0.1:8090/items?a=%20", "headers": [["accept", "*/*"],
+                    ["x-a", "1"]], "body": PNG, "timeout_ms": 1500, "redirect": "manual"}], {"ok": posted}),
+        ("fetch headers twice", ["fetch", {"url": "http://x.example/"}],
+         {"ok": {"status": 404, "url": "http://x.example/", "headers": cookies, "body": PNG}}),
+        ("fetch what is refused", ["fetch", {"url": "http://169.254.169.254/"}], refused("Refused", "link-local")),
+        ("fetch in vain", ["fetch", {"url": "http://x.example/"}], refused("ConnectionFailed", "nobody listens")),
+        ("fetch for too long", ["fetch", {"url": "http://x.example/", "timeout_ms": 1}], refused("Timeout", "1 ms")),
+        ("fetch in circles", ["fetch", {"url": "http://x.example/", "redirect": "error"}],
+         refused("TooManyRedirects", "it redirects")),
+        ("invoke", ["invoke", "resize", {"width": 10}], {"ok": {"width": 10, "data": PNG}}),
+        ("invoke with nothing", ["invoke", "resize:7", None], {"ok": None}),
+        ("invoke who fails", ["invoke", "resize", [1]], refused("FunctionError", "resize failed", cause=cause)),
+        ("invoke nobody", ["invoke", "nobody", "x"], refused("UnknownFunction", "Function not found: nobody")),
+        ("invoke too many", ["invoke", "busy", 1], refused("Throttled", "Rate Exceeded")),
+        ("invoke too deep", ["invoke", "me", 1], refused("TooDeep", "16")),
+        ("a secret", ["secrets.get", "API_KEY"], {"ok": "s3cr3t"}),
+        ("a secret of bytes", ["secrets.get", "prod/key"], {"ok": b"\0\xff"}),
+        ("a secret that is not there", ["secrets.get", "NONE"], refused("UnknownSecret", "there is none")),
+        ("an error of a type that nobody knows", ["secrets.get", "K"],
+         refused("Later", "of another host", hint={"a": 1})),
+    ]  # fmt: skip
+    malformed: list[tuple[str, bytes]] = [
+        ("nothing", b""),
+        ("nil", b"\xc0"),
+        ("an empty map", b"\x80"),
+        ("another key", b"\x81\xa3yes\x01"),
+        ("an error that is not a map", ERROR + b"\xa1e"),
+        ("cut short", OK + b"\xa5hell"),
+    ]
+    return {
+        "calls": [
+            {"name": n, "request": shown(r), "bytes": spelled(canonical(r)), "reply": spelled(canonical(a)),
+             **{key: shown(value) for key, value in a.items()}}
+            for n, r, a in calls
+        ],
+        "malformed": [{"name": n, "reply": spelled(raw), "why": n} for n, raw in malformed],
+        "statuses": [{"name": n, "status": s} for n, s in STATUSES],
+    }  # fmt: skip
+
+
 FILES = {
     "msgpack.json": msgpack_file,
     "outcomes.json": outcomes_file,
     "envelopes.json": envelopes_file,
     "http.json": http_file,
+    "capabilities.json": capabilities_file,
 }
 
 
