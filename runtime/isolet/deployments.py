@@ -497,4 +497,6 @@ def _target(function: Function, snapshot: SnapshotInfo) -> Target:
         http=settings.http,
         routes=settings.routes,
         capabilities=settings.capabilities,
+        runtime=settings.runtime,
+        handler=settings.handler,
     )

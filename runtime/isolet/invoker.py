@@ -99,6 +99,7 @@ class Prepared:
             memory_mb=memory_mb,
             environment=[f"{key}={value}".encode() for key, value in target.environment.items()],
             package=package,
+            handler=target.handler,
             tenant=target.tenant,
             capabilities=target.capabilities,
             upward=tenant.upward,

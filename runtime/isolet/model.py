@@ -159,6 +159,8 @@ class Target:
     http: bool
     routes: tuple[Route, ...]
     capabilities: Capabilities = NO_CAPABILITIES
+    runtime: str = "provided.al2023"
+    handler: str = "handle"
 
     @property
     def arn(self) -> str:

@@ -199,7 +199,11 @@ async def test_error_of_the_handler(open_house: Opener) -> None:
     ("error", "kind", "message"),
     [
         (TimedOut("Task timed out after 1.00 seconds"), "Sandbox.Timedout", "Task timed out after 1.00 seconds"),
-        (Exited("exit code 3"), "Runtime.ExitError", "Runtime exited without providing a reason"),
+        (
+            Exited("Runtime exited with error: exit status 3"),
+            "Runtime.ExitError",
+            "Runtime exited with error: exit status 3",
+        ),
         (Trapped("unreachable"), "Runtime.Trapped", "unreachable"),
         (OutOfFuel("spent 5 fuel"), "Runtime.OutOfFuel", "spent 5 fuel"),
         (OutOfMemory("128 MB"), "Runtime.OutOfMemory", "128 MB"),

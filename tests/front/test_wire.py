@@ -18,6 +18,7 @@ ARGUMENTS = {
     errors.Throttled: ("m", "CallerRateLimitExceeded", 7),
     errors.Raised: ("E", "guest's words"),
     errors.CompileFailed: ("m", "compiler's words"),
+    errors.CallRefused: ("Conflict", "m"),
 }
 
 
@@ -91,3 +92,16 @@ def test_every_status_has_a_line() -> None:
         line = wire.STATUS_LINES[status]
         assert line.startswith(b"HTTP/1.1 %d " % status)
         assert line.endswith(b"\r\n")
+
+
+def test_an_error_in_node_has_a_trace_and_elsewhere_a_stack_trace() -> None:
+    error = errors.Raised("TypeError", "no", ("TypeError: no", "    at handler (/var/task/index.js:1:7)"))
+    node = json.loads(wire.function_error(error, REQUEST_ID, "nodejs22.x"))
+    assert node == {"errorType": "TypeError", "errorMessage": "no", "trace": list(error.stack)}
+    other = json.loads(wire.function_error(error, REQUEST_ID, "python3.11"))
+    assert other == {
+        "errorMessage": "no",
+        "errorType": "TypeError",
+        "requestId": REQUEST_ID,
+        "stackTrace": list(error.stack),
+    }

@@ -122,7 +122,7 @@ class InvokeExchange(Invoking):
             if not isinstance(error, GuestError):
                 self.failed(error)
                 return
-            body = wire.function_error(error, self.request_id)
+            body = wire.function_error(error, self.request_id, invocation.target.runtime)
             lines += _FUNCTION_ERROR
         if self._tail:
             rows = report.lines(invocation, outcome._replace(error=error), connection.door.billing_step_ms)

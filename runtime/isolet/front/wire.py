@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 from ..errors import (
     CallerError,
     Cancelled,
-    Exited,
     GuestError,
     HostError,
     IsoletError,
@@ -113,9 +112,11 @@ def _dump(fields: dict[str, Any]) -> bytes:
 # ── a function's failure ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def function_error(error: GuestError, request_id: str) -> bytes:
-    """The payload of a failed Invoke, in Lambda's shapes (LAMBDA's table)."""
+def function_error(error: GuestError, request_id: str, runtime: str = "") -> bytes:
+    """The payload of a failed Invoke, in Lambda's shapes: Node's runtimes have another than all others."""
     if isinstance(error, Raised):
+        if runtime.startswith("nodejs"):
+            return _dump({"errorType": error.error_type, "errorMessage": error.message, "trace": list(error.stack)})
         return _dump(
             {
                 "errorMessage": error.message,
@@ -127,8 +128,6 @@ def function_error(error: GuestError, request_id: str) -> bytes:
     if isinstance(error, ResponseTooLarge):
         return _dump({"errorMessage": error.message, "errorType": error.error_type})
     message = error.message
-    if isinstance(error, Exited):
-        message = "Runtime exited without providing a reason"
     if not message.startswith("RequestId: "):
         message = f"RequestId: {request_id} Error: {message}"
     return _dump({"errorType": error.error_type, "errorMessage": message})
