@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgpack
+
 DIRECTORY = Path(__file__).parent.parent / "sdk" / "vectors"
 
 
@@ -33,3 +35,22 @@ def value(shown: Any) -> Any:
         case [("$array", [item, times])]:
             return [value(item)] * times
     return {key: value(item) for key, item in shown.items()}
+
+
+def named(case: dict[str, Any]) -> str:
+    return str(case["name"])
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equal in value and type, whatever the order of keys; NaN equals itself."""
+    return ordered(a) == ordered(b)
+
+
+def ordered(value: Any) -> bytes:
+    def sort(item: Any) -> Any:
+        if isinstance(item, list):
+            return [sort(inner) for inner in item]
+        return {key: sort(item[key]) for key in sorted(item)} if isinstance(item, dict) else item
+
+    packed: bytes = msgpack.packb(sort(value))
+    return packed

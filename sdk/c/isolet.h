@@ -580,8 +580,7 @@ ISOLET_API isolet_value isolet_written(const isolet_writer *from) {
     return value;
 }
 
-/* The outcome becomes an error. Answers what the handler is to return: `return isolet_fail(…)`. */
-ISOLET_API int isolet_fail(isolet_writer *result, const char *type, const char *message) {
+ISOLET_API int isolet__failed(isolet_writer *result, isolet_str type, isolet_str message) {
     result->at = result->start;
     result->full = false;
     result->failed = true;
@@ -589,10 +588,15 @@ ISOLET_API int isolet_fail(isolet_writer *result, const char *type, const char *
     isolet_put_str(result, "error");
     isolet_put_map(result, 2);
     isolet_put_str(result, "type");
-    isolet_put_str(result, type);
+    isolet_put_strn(result, type.data, type.len);
     isolet_put_str(result, "message");
-    isolet_put_str(result, message);
+    isolet_put_strn(result, message.data, message.len);
     return -1;
+}
+
+/* The outcome becomes an error. Answers what the handler is to return: `return isolet_fail(…)`. */
+ISOLET_API int isolet_fail(isolet_writer *result, const char *type, const char *message) {
+    return isolet__failed(result, isolet_text(type), isolet_text(message));
 }
 
 /* ── text ───────────────────────────────────────────────────────────────────────────────────────────────────────── */
@@ -1008,6 +1012,277 @@ ISOLET_API int isolet_respond_text(isolet_writer *result, int status, const char
     return 0;
 }
 
+/* ── capabilities: kv, fetch, invoke, secrets (abi.md 5) ────────────────────────────────────────────────────────── */
+
+/* What became of a request. The words are abi.md's; function.toml grants capabilities, and the message of
+ * ISOLET_NOT_GRANTED says which line is missing. */
+typedef enum {
+    ISOLET_OK = 0,
+    ISOLET_NOT_GRANTED,
+    ISOLET_INVALID,
+    ISOLET_TOO_LARGE,
+    ISOLET_LIMIT_EXCEEDED,
+    ISOLET_CONFLICT,
+    ISOLET_REFUSED,
+    ISOLET_TIMEOUT,
+    ISOLET_CONNECTION_FAILED,
+    ISOLET_TOO_MANY_REDIRECTS,
+    ISOLET_UNKNOWN_FUNCTION,
+    ISOLET_THROTTLED,
+    ISOLET_TOO_DEEP,
+    ISOLET_FUNCTION_ERROR,
+    ISOLET_UNKNOWN_SECRET,
+    ISOLET_OTHER,      /* a type that this header does not know: read `type` */
+    ISOLET_UNAVAILABLE /* no result at all: `code` is isolet_call's, an ISOLET_E_… */
+} isolet_status;
+
+/* Of a request that failed; all of it empty after one that succeeded. Every function below takes a NULL instead. */
+typedef struct {
+    isolet_status status;
+    isolet_str type, message;
+    isolet_value cause; /* ISOLET_FUNCTION_ERROR: the other function's own {type, message} */
+    int code;           /* ISOLET_UNAVAILABLE */
+} isolet_error;
+
+ISOLET_API isolet_status isolet__status_of(isolet_str type) {
+    static const char *const types[] = {
+        "", "NotGranted", "Invalid", "TooLarge", "LimitExceeded", "Conflict", "Refused", "Timeout", "ConnectionFailed",
+        "TooManyRedirects", "UnknownFunction", "Throttled", "TooDeep", "FunctionError", "UnknownSecret"};
+    for (int i = 1; i < ISOLET_OTHER; i++)
+        if (isolet_is(type, types[i])) return (isolet_status)i;
+    return ISOLET_OTHER;
+}
+
+ISOLET_API isolet_status isolet__unavailable(isolet_error *error, int code) {
+    static const char *const reasons[] = {
+        "malformed request", "unknown capability", "not granted", "refused, by a limit or while a snapshot is made",
+        "no pending reply", "failed on the host's side"};
+    error->status = ISOLET_UNAVAILABLE;
+    error->type = isolet_text("Unavailable");
+    error->message = isolet_text("request or reply do not fit in memory");
+    if (code <= -1 && code >= -6) error->message = isolet_text(reasons[-1 - code]);
+    error->code = code;
+    return error->status;
+}
+
+/* Makes a request whose reply is a result (abi.md 5.1): `ok` is its value. For capabilities without a function here. */
+ISOLET_API isolet_status isolet_ask(const isolet_writer *request, isolet_value *ok, isolet_error *error) {
+    isolet_error unread;
+    isolet_value reply, failed;
+    if (!error) error = &unread;
+    memset(error, 0, sizeof *error);
+    ok->at = ok->end = NULL;
+    int code = isolet_call(request, &reply);
+    if (code < 0) return isolet__unavailable(error, code);
+    *ok = isolet_get(reply, "ok");
+    if (isolet__skip(ok->at, ok->end)) return ISOLET_OK;
+    ok->at = ok->end = NULL; /* cut short */
+    failed = isolet_get(reply, "error");
+    error->type = isolet_string(isolet_get(failed, "type"));
+    error->message = isolet_string(isolet_get(failed, "message"));
+    if (!error->message.data) error->message = isolet_text("");
+    error->cause = isolet_get(failed, "cause");
+    if (!error->type.data) return isolet__unavailable(error, ISOLET_E_HOST); /* neither: not a host's reply */
+    return error->status = isolet__status_of(error->type);
+}
+
+/* An `ok` of another type than this capability's. */
+ISOLET_API isolet_status isolet__misfit(isolet_error *error) {
+    isolet_error unread;
+    return isolet__unavailable(error ? error : &unread, ISOLET_E_HOST);
+}
+
+/* The outcome becomes what a request failed with: `if (isolet_kv_get(…, &error)) return isolet_fail_with(result, &error);` */
+ISOLET_API int isolet_fail_with(isolet_writer *result, const isolet_error *error) {
+    return isolet__failed(result, error->type, error->message);
+}
+
+ISOLET_API isolet_writer isolet__request(const char *name, uint32_t arguments) {
+    isolet_writer request = isolet_scratch();
+    isolet_put_array(&request, 1 + arguments);
+    isolet_put_str(&request, name);
+    return request;
+}
+
+ISOLET_API void isolet__put_text(isolet_writer *to, isolet_str text) {
+    isolet_put_strn(to, text.data ? text.data : "", text.len);
+}
+
+/* ── kv: a store that outlives invocations ── */
+
+/* What is in the store under a key. `value.data` is NULL, and `version` 0, if nothing is. */
+typedef struct {
+    isolet_str value;
+    int64_t version;
+} isolet_kv_entry;
+
+ISOLET_API isolet_status isolet_kv_get(const char *space, isolet_str key, isolet_kv_entry *entry, isolet_error *error) {
+    isolet_value ok;
+    isolet_writer request = isolet__request("kv.get", 2);
+    isolet_put_str(&request, space);
+    isolet__put_text(&request, key);
+    memset(entry, 0, sizeof *entry);
+    isolet_status status = isolet_ask(&request, &ok, error);
+    if (status || isolet_typeof(ok) == ISOLET_NIL) return status;
+    entry->value = isolet_bytes(isolet_get(ok, "value"));
+    entry->version = isolet_int(isolet_get(ok, "version"), 0);
+    return entry->value.data && entry->version > 0 ? ISOLET_OK : isolet__misfit(error);
+}
+
+/* `if_version` of isolet_kv_put and isolet_kv_delete: whatever there is; only if there is nothing; else the version that
+ * the entry must be at, as isolet_kv_get gave it. Otherwise ISOLET_CONFLICT, and nothing is written. */
+#define ISOLET_ANY_VERSION (-1)
+#define ISOLET_NO_VERSION 0
+
+/* `ttl_s`: the entry is gone after so many seconds; 0: it stays. `version`, if not NULL, becomes the entry's new one. */
+ISOLET_API isolet_status isolet_kv_put(const char *space, isolet_str key, isolet_str value, int64_t if_version,
+                                       double ttl_s, int64_t *version, isolet_error *error) {
+    isolet_value ok;
+    uint32_t options = (if_version != ISOLET_ANY_VERSION) + (ttl_s != 0);
+    isolet_writer request = isolet__request("kv.put", 3 + (options > 0));
+    isolet_put_str(&request, space);
+    isolet__put_text(&request, key);
+    isolet_put_bin(&request, value.data, value.len);
+    if (options) isolet_put_map(&request, options);
+    if (if_version != ISOLET_ANY_VERSION) isolet_put_str(&request, "if_version"), isolet_put_int(&request, if_version);
+    if (ttl_s != 0) isolet_put_str(&request, "ttl_s"), isolet_put_double(&request, ttl_s);
+    isolet_status status = isolet_ask(&request, &ok, error);
+    if (status) return status;
+    int64_t now = isolet_int(isolet_get(ok, "version"), 0);
+    if (version) *version = now;
+    return now > 0 ? ISOLET_OK : isolet__misfit(error);
+}
+
+/* `existed`, if not NULL, becomes whether there was an entry. */
+ISOLET_API isolet_status isolet_kv_delete(const char *space, isolet_str key, int64_t if_version, bool *existed,
+                                          isolet_error *error) {
+    isolet_value ok;
+    bool conditional = if_version != ISOLET_ANY_VERSION;
+    isolet_writer request = isolet__request("kv.delete", 2 + conditional);
+    isolet_put_str(&request, space);
+    isolet__put_text(&request, key);
+    if (conditional) {
+        isolet_put_map(&request, 1);
+        isolet_put_str(&request, "if_version");
+        isolet_put_int(&request, if_version);
+    }
+    isolet_status status = isolet_ask(&request, &ok, error);
+    if (status) return status;
+    if (existed) *existed = isolet_bool(ok, false);
+    return isolet_typeof(ok) == ISOLET_BOOL ? ISOLET_OK : isolet__misfit(error);
+}
+
+/* Some keys, in order. Walk them with isolet_each_of(page.keys); while `more`, ask again, after `last`. */
+typedef struct {
+    isolet_value keys;
+    isolet_str last;
+    bool more;
+} isolet_kv_page;
+
+/* The keys that begin with `prefix` and come after `after` ({NULL, 0}: from the first), at most `limit` (0: 100). */
+ISOLET_API isolet_status isolet_kv_list(const char *space, isolet_str prefix, isolet_str after, uint32_t limit,
+                                        isolet_kv_page *page, isolet_error *error) {
+    isolet_value ok, key;
+    uint32_t options = (after.data != NULL) + (limit > 0);
+    isolet_writer request = isolet__request("kv.list", 2 + (options > 0));
+    isolet_put_str(&request, space);
+    isolet__put_text(&request, prefix);
+    if (options) isolet_put_map(&request, options);
+    if (after.data) isolet_put_str(&request, "after"), isolet__put_text(&request, after);
+    if (limit) isolet_put_str(&request, "limit"), isolet_put_uint(&request, limit);
+    memset(page, 0, sizeof *page);
+    isolet_status status = isolet_ask(&request, &ok, error);
+    if (status) return status;
+    page->keys = isolet_get(ok, "keys");
+    page->more = isolet_bool(isolet_get(ok, "more"), false);
+    isolet_each each = isolet_each_of(page->keys);
+    while (isolet_next(&each, NULL, &key)) page->last = isolet_string(key);
+    return isolet_typeof(page->keys) == ISOLET_ARRAY ? ISOLET_OK : isolet__misfit(error);
+}
+
+/* ── fetch: HTTP to the outside ── */
+
+/* Only `url` must be there. `method` NULL: GET. `headers` end at their first NULL. `timeout_ms` 0: what is left of the
+ * invocation. `redirect`: "follow" (NULL, too), "manual", "error". */
+typedef struct {
+    isolet_str url;
+    const char *method;
+    isolet_header headers[ISOLET_HEADERS_MAX];
+    isolet_str body;
+    double timeout_ms;
+    const char *redirect;
+} isolet_fetch_request;
+
+/* Any status is an answer, 404 and 500, too. `url` is where it came from. */
+typedef struct {
+    int status;
+    isolet_str url, body;
+    isolet_value headers; /* an array of pairs, in the order in which they came */
+} isolet_fetch_answer;
+
+ISOLET_API isolet_status isolet_fetch(const isolet_fetch_request *fetch, isolet_fetch_answer *answer,
+                                      isolet_error *error) {
+    isolet_value ok;
+    uint32_t headers = 0;
+    isolet_writer request = isolet__request("fetch", 1);
+    while (headers < ISOLET_HEADERS_MAX && fetch->headers[headers].name) headers++;
+    bool body = fetch->body.data != NULL;
+    isolet_put_map(&request, 1 + (fetch->method != NULL) + (headers > 0) + body + (fetch->timeout_ms > 0) +
+                                 (fetch->redirect != NULL));
+    isolet_put_str(&request, "url"), isolet__put_text(&request, fetch->url);
+    if (fetch->method) isolet_put_str(&request, "method"), isolet_put_str(&request, fetch->method);
+    if (headers) isolet_put_str(&request, "headers"), isolet_put_array(&request, headers);
+    for (uint32_t i = 0; i < headers; i++) {
+        isolet_put_array(&request, 2);
+        isolet_put_str(&request, fetch->headers[i].name);
+        isolet_put_str(&request, fetch->headers[i].value);
+    }
+    if (body) isolet_put_str(&request, "body"), isolet_put_bin(&request, fetch->body.data, fetch->body.len);
+    if (fetch->timeout_ms > 0) isolet_put_str(&request, "timeout_ms"), isolet_put_double(&request, fetch->timeout_ms);
+    if (fetch->redirect) isolet_put_str(&request, "redirect"), isolet_put_str(&request, fetch->redirect);
+    memset(answer, 0, sizeof *answer);
+    isolet_status status = isolet_ask(&request, &ok, error);
+    if (status) return status;
+    answer->status = (int)isolet_int(isolet_get(ok, "status"), 0);
+    answer->url = isolet_string(isolet_get(ok, "url"));
+    answer->headers = isolet_get(ok, "headers");
+    answer->body = isolet_bytes(isolet_get(ok, "body"));
+    return answer->status && answer->body.data ? ISOLET_OK : isolet__misfit(error);
+}
+
+/* The first header of this name, in any case; absent if there is none. */
+ISOLET_API isolet_str isolet_fetch_header(const isolet_fetch_answer *answer, const char *name) {
+    isolet_value pair;
+    isolet_str none = {NULL, 0}, wanted = isolet_text(name);
+    isolet_each each = isolet_each_of(answer->headers);
+    while (isolet_next(&each, NULL, &pair))
+        if (isolet__same_letters(isolet_string(isolet_at(pair, 0)), wanted)) return isolet_string(isolet_at(pair, 1));
+    return none;
+}
+
+/* ── invoke: another function; secrets ── */
+
+/* `payload` is one written value, or NULL for nil; it becomes the other function's event, and `result` is what it answers. */
+ISOLET_API isolet_status isolet_invoke(const char *function, const isolet_writer *payload, isolet_value *result,
+                                       isolet_error *error) {
+    isolet_writer request = isolet__request("invoke", 2);
+    isolet_value none = {NULL, NULL};
+    isolet_put_str(&request, function);
+    isolet_put_value(&request, payload ? isolet_written(payload) : none);
+    request.full |= payload && payload->full;
+    return isolet_ask(&request, result, error);
+}
+
+/* A value that the operator keeps, text or bytes. It is read anew by each call: keep it if you need it often. */
+ISOLET_API isolet_status isolet_secret(const char *name, isolet_str *value, isolet_error *error) {
+    isolet_value ok;
+    isolet_writer request = isolet__request("secrets.get", 1);
+    isolet_put_str(&request, name);
+    isolet_status status = isolet_ask(&request, &ok, error);
+    *value = isolet_bytes(ok);
+    return status || value->data ? status : isolet__misfit(error);
+}
+
 /* ── the exports ────────────────────────────────────────────────────────────────────────────────────────────────── */
 
 /* Generators of the C library whose state a snapshot froze. Weak: one that is not linked is NULL here. Where srand48 is a
@@ -1128,11 +1403,19 @@ __attribute__((weak)) void isolet__export_init(void);
     int32_t isolet__call(const void *request, uint32_t len) { return isolet__native_call(request, len); }      \
     int main(void) { return isolet__native_main(handler); }
 
-/* The two capabilities, served by the operating system. */
+/* A program may define this to serve capabilities that the operating system has not, in its own tests: it answers the
+ * reply's bytes, with `data` NULL for what it does not know. */
+__attribute__((weak)) isolet_str isolet_native_capability(isolet_value call);
+
+/* `sleep` and `random` are served by the operating system. */
 ISOLET_API int32_t isolet__native_call(const void *request, uint32_t len) {
     isolet_value call = {(const uint8_t *)request, (const uint8_t *)request + len};
     isolet_str name = isolet_string(isolet_at(call, 0));
-    if (isolet_is(name, "sleep")) {
+    isolet__reply = isolet_text(NULL);
+    if (isolet_native_capability) isolet__reply = isolet_native_capability(call);
+    if (isolet__reply.data) {
+        return (int32_t)isolet__reply.len;
+    } else if (isolet_is(name, "sleep")) {
         double ms = isolet_double(isolet_at(call, 1), -1);
         if (!(ms >= 0 && ms <= 900000)) return ISOLET_E_MALFORMED;
         struct timespec time = {(time_t)(ms / 1000), (long)((ms - 1000 * (double)(long)(ms / 1000)) * 1e6)};

@@ -5,9 +5,6 @@ from __future__ import annotations
 import functools
 import random
 import runpy
-import struct
-import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,36 +15,13 @@ import pytest
 import vectors
 from isolet import abi
 from isolet.errors import AbiViolation, Raised
+from native import serve_many_natively, serve_natively
 from running import Guest
+from vectors import named, ordered, same
 
 GUESTS = Path(__file__).parent / "guests"
 SDK = vectors.DIRECTORY.parent
 Serve = Callable[[bytes], bytes]
-
-
-@functools.cache
-def native_program() -> Path:
-    """The C guest as a program of this machine, with the sanitizers that see a step outside."""
-    directory = Path(tempfile.mkdtemp(prefix="isolet-native-"))
-    program = directory / "guest"
-    subprocess.run(
-        [
-            *("cc", "-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-DISOLET_NATIVE", f"-I{SDK / 'c'}"),
-            *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
-            *(GUESTS / "c" / "guest.c", "-o", program),
-        ],
-        check=True,
-    )
-    return program
-
-
-def serve_natively(envelope: bytes) -> bytes:
-    framed = struct.pack(">I", len(envelope)) + envelope
-    done = subprocess.run([native_program()], input=framed, capture_output=True, timeout=60)
-    assert done.returncode == 0, done.stderr.decode()
-    (length,) = struct.unpack(">I", done.stdout[:4])
-    assert len(done.stdout) == 4 + length
-    return done.stdout[4:]
 
 
 @functools.cache
@@ -64,25 +38,6 @@ SDKS = ("c", "c-native", "go")
 
 def ask(sdk: str, event: dict[str, Any]) -> Any:
     return abi.unpack_outcome(served(sdk)(guest("c").envelope(event)))
-
-
-def named(case: dict[str, Any]) -> str:
-    return str(case["name"])
-
-
-def same(a: Any, b: Any) -> bool:
-    """Equal in value and type, whatever the order of keys; NaN equals itself."""
-    return ordered(a) == ordered(b)
-
-
-def ordered(value: Any) -> bytes:
-    def sort(item: Any) -> Any:
-        if isinstance(item, list):
-            return [sort(inner) for inner in item]
-        return {key: sort(item[key]) for key in sorted(item)} if isinstance(item, dict) else item
-
-    packed: bytes = msgpack.packb(sort(value))
-    return packed
 
 
 def test_the_files_are_what_the_generator_writes() -> None:
@@ -199,19 +154,6 @@ def test_http_helpers_read_a_request(case: dict[str, Any], sdk: str) -> None:
 def test_http_helpers_write_a_response(case: dict[str, Any], sdk: str) -> None:
     answer = ask(sdk, {"op": "respond", "response": vectors.value(case["response"])})
     assert same(answer, vectors.value(case["result"]))
-
-
-def serve_many_natively(envelopes: list[bytes]) -> list[bytes]:
-    """One process for all: a sanitizer's complaint ends it."""
-    framed = b"".join(struct.pack(">I", len(envelope)) + envelope for envelope in envelopes)
-    done = subprocess.run([native_program()], input=framed, capture_output=True, timeout=60)
-    assert done.returncode == 0, done.stderr.decode()
-    outcomes, at = [], 0
-    while at < len(done.stdout):
-        (length,) = struct.unpack_from(">I", done.stdout, at)
-        outcomes.append(done.stdout[at + 4 : at + 4 + length])
-        at += 4 + length
-    return outcomes
 
 
 def test_spoilt_values_are_refused_or_understood_as_the_host_understands_them() -> None:

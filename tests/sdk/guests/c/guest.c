@@ -154,6 +154,119 @@ static int op_capabilities(isolet_value event, isolet_writer *result) {
     return 0;
 }
 
+static int64_t if_version_of(isolet_value options) { return isolet_int(isolet_get(options, "if_version"), ISOLET_ANY_VERSION); }
+
+static void put_entry(isolet_writer *to, isolet_kv_entry entry) {
+    if (!entry.value.data) {
+        isolet_put_nil(to);
+        return;
+    }
+    isolet_put_map(to, 2);
+    isolet_put_str(to, "value"), isolet_put_bin(to, entry.value.data, entry.value.len);
+    isolet_put_str(to, "version"), isolet_put_int(to, entry.version);
+}
+
+static isolet_status ask_kv(isolet_str name, isolet_value call, isolet_writer *to, isolet_error *error) {
+    const char *space = c_text(isolet_at(call, 1));
+    isolet_str key = isolet_string(isolet_at(call, 2));
+    isolet_value options = isolet_at(call, isolet_is(name, "kv.put") ? 4 : 3);
+    isolet_status status;
+    if (isolet_is(name, "kv.get")) {
+        isolet_kv_entry entry;
+        if (!(status = isolet_kv_get(space, key, &entry, error))) put_entry(to, entry);
+    } else if (isolet_is(name, "kv.put")) {
+        int64_t version;
+        double ttl_s = isolet_double(isolet_get(options, "ttl_s"), 0);
+        status = isolet_kv_put(space, key, isolet_bytes(isolet_at(call, 3)), if_version_of(options), ttl_s, &version, error);
+        if (!status) isolet_put_map(to, 1), isolet_put_str(to, "version"), isolet_put_int(to, version);
+    } else if (isolet_is(name, "kv.delete")) {
+        bool existed;
+        if (!(status = isolet_kv_delete(space, key, if_version_of(options), &existed, error))) isolet_put_bool(to, existed);
+    } else {
+        isolet_kv_page page;
+        isolet_str after = isolet_string(isolet_get(options, "after"));
+        uint32_t limit = (uint32_t)isolet_uint(isolet_get(options, "limit"), 0);
+        status = isolet_kv_list(space, key, after, limit, &page, error);
+        if (status) return status;
+        isolet_put_map(to, 2);
+        isolet_put_str(to, "keys"), isolet_put_value(to, page.keys);
+        isolet_put_str(to, "more"), isolet_put_bool(to, page.more);
+    }
+    return status;
+}
+
+static isolet_status ask_fetch(isolet_value given, isolet_writer *to, isolet_error *error) {
+    isolet_fetch_request fetch = {.url = isolet_string(isolet_get(given, "url"))};
+    isolet_fetch_answer answer;
+    isolet_value method = isolet_get(given, "method"), redirect = isolet_get(given, "redirect"), pair;
+    isolet_each headers = isolet_each_of(isolet_get(given, "headers"));
+    for (size_t i = 0; i < ISOLET_HEADERS_MAX && isolet_next(&headers, NULL, &pair); i++)
+        fetch.headers[i] = (isolet_header){c_text(isolet_at(pair, 0)), c_text(isolet_at(pair, 1))};
+    if (isolet_string(method).data) fetch.method = c_text(method);
+    if (isolet_string(redirect).data) fetch.redirect = c_text(redirect);
+    fetch.body = isolet_bytes(isolet_get(given, "body"));
+    fetch.timeout_ms = isolet_double(isolet_get(given, "timeout_ms"), 0);
+    isolet_status status = isolet_fetch(&fetch, &answer, error);
+    if (status) return status;
+    isolet_fetch_header(&answer, "Content-Type");
+    isolet_put_map(to, 4);
+    isolet_put_str(to, "status"), isolet_put_int(to, answer.status);
+    put_text(to, "url", answer.url);
+    isolet_put_str(to, "headers"), isolet_put_value(to, answer.headers);
+    isolet_put_str(to, "body"), isolet_put_bin(to, answer.body.data, answer.body.len);
+    return status;
+}
+
+static isolet_status ask_others(isolet_str name, isolet_value call, isolet_writer *to, isolet_error *error) {
+    isolet_value argument = isolet_at(call, 1), result;
+    isolet_status status;
+    if (isolet_is(name, "invoke")) {
+        isolet_writer payload = isolet_scratch();
+        isolet_put_value(&payload, isolet_at(call, 2));
+        if (!(status = isolet_invoke(c_text(argument), &payload, &result, error))) isolet_put_value(to, result);
+    } else {
+        isolet_str secret;
+        status = isolet_secret(c_text(argument), &secret, error);
+        if (!status && isolet_utf8(secret)) isolet_put_strn(to, secret.data, secret.len);
+        else if (!status) isolet_put_bin(to, secret.data, secret.len);
+    }
+    return status;
+}
+
+#ifdef ISOLET_NATIVE
+static isolet_str native_reply;
+isolet_str isolet_native_capability(isolet_value call) {
+    isolet_str name = isolet_string(isolet_at(call, 0)), none = {NULL, 0};
+    return isolet_is(name, "sleep") || isolet_is(name, "random") ? none : native_reply;
+}
+#endif
+
+/* Makes the request of `call`, an array as abi.md 5 has it, by the function of the SDK that is for it. Answers a result, too. */
+static int op_ask(isolet_value event, isolet_writer *result) {
+    isolet_value call = isolet_get(event, "call");
+    isolet_str name = isolet_string(isolet_at(call, 0));
+    isolet_error error;
+    isolet_status status;
+    isolet_writer ok = isolet_scratch();
+#ifdef ISOLET_NATIVE
+    native_reply = isolet_bytes(isolet_get(event, "reply"));
+#endif
+    if (name.len > 3 && !memcmp(name.data, "kv.", 3)) status = ask_kv(name, call, &ok, &error);
+    else if (isolet_is(name, "fetch")) status = ask_fetch(isolet_at(call, 1), &ok, &error);
+    else status = ask_others(name, call, &ok, &error);
+    isolet_put_map(result, 1);
+    if (!status) {
+        isolet_put_str(result, "ok"), isolet_put_value(result, isolet_written(&ok));
+        return 0;
+    }
+    isolet_put_str(result, "error");
+    isolet_put_map(result, 3);
+    put_text(result, "type", error.type);
+    put_text(result, "message", error.message);
+    isolet_put_str(result, "cause"), isolet_put_value(result, error.cause);
+    return 0;
+}
+
 static int op_log(isolet_writer *result) {
     isolet_log(ISOLET_WARN, "plain");
     isolet_logf(ISOLET_ERROR, "%d and %s", 7, "text");
@@ -180,6 +293,7 @@ static int handle(isolet_value event, isolet_context *context, isolet_writer *re
     if (isolet_is(op, "http")) return op_http(event, result);
     if (isolet_is(op, "respond")) return op_respond(event, result);
     if (isolet_is(op, "capabilities")) return op_capabilities(event, result);
+    if (isolet_is(op, "ask")) return op_ask(event, result);
     if (isolet_is(op, "log")) return op_log(result);
     if (isolet_is(op, "grow")) return op_grow(event, result);
     if (isolet_is(op, "nothing")) return 0;
