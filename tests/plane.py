@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import functools
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from time import perf_counter_ns
+from typing import Any
 
 from isolet import limits
 from isolet.engine.engine import Engine, EngineSettings, wat
-from isolet.errors import IsoletError
+from isolet.errors import IsoletError, WorkerLost
 from isolet.hostcalls.state import HostConstants, HostState
 from isolet.hostcalls.table import IMPORTS
 from isolet.invoker import Invoker
-from isolet.model import Invocation, Outcome, Route, SnapshotInfo, Target
+from isolet.model import NO_CAPABILITIES, Capabilities, Invocation, Outcome, Route, SnapshotInfo, Target
+from isolet.routing import FunctionRef, RoutingTable
 from isolet.scheduler import Scheduler
 from isolet.snapshot.cache import SnapshotCache
 from isolet.snapshot.capture import Guest
 from isolet.snapshot.make import Made, Maker
 from isolet.storage.artifacts import Artifacts, read_key
+from isolet.upward import Upward
 
 GUESTS = Path(__file__).parent / "guests"
 
@@ -66,8 +69,18 @@ class Plane:
         self.notes = Notes()
         self.scheduler = Scheduler(asyncio.get_running_loop())
         self.cache = SnapshotCache(self.engine, self.artifacts, self._rebuild, lambda digest: _NOTHING)
+        # What capabilities ask of the keeper comes here; functions find each other in `routes`.
+        self.ask: Callable[[str, Any], Awaitable[Any]] = _nobody
+        self.asked: dict[str, list[int]] = {}
+        self.routes = RoutingTable()
         self.invoker = Invoker(
-            self.engine, self.cache, self.scheduler, self.notes, concurrency_tenant_max=concurrency, spares_max=spares
+            self.engine,
+            self.cache,
+            self.scheduler,
+            self.notes,
+            concurrency_tenant_max=concurrency,
+            spares_max=spares,
+            upward=self._upward,
         )
         self._targets: dict[tuple[str, str], Target] = {}
         self._guests: dict[str, str] = {}
@@ -77,10 +90,18 @@ class Plane:
         made = frozen(self._guests[digest])
         return self.artifacts.write(made.artifact, made.info)
 
+    def _upward(self, tenant: str) -> Upward:
+        return Upward(tenant, lambda what, body: self.ask(what, body), self._find, self.invoker.invoke, self.asked)
+
+    def _find(self, ref: FunctionRef) -> Target:
+        return self.routes.find(ref)
+
     def target(
         self,
         guest: str,
         *,
+        name: str = "",
+        capabilities: Capabilities = NO_CAPABILITIES,
         tenant: str = "000000000000",
         timeout_s: float = 3.0,
         fuel: int = limits.FUEL_DEFAULT,
@@ -92,7 +113,7 @@ class Plane:
         self._guests[info.digest] = guest
         return Target(
             tenant=tenant,
-            name=guest,
+            name=name or guest,
             version="$LATEST",
             snapshot=info,
             package_digest="0" * 64,
@@ -102,6 +123,7 @@ class Plane:
             environment={},
             http=bool(routes),
             routes=routes,
+            capabilities=capabilities,
         )
 
     def invocation(self, target: Target, event: bytes = b"\x80") -> Invocation:
@@ -112,6 +134,10 @@ class Plane:
 
     async def invoke(self, target: Target, event: bytes = b"\x80") -> Outcome:
         return await self.invoker.invoke(self.invocation(target, event))
+
+
+async def _nobody(operation: str, body: Any) -> Any:
+    raise WorkerLost("there is no keeper")
 
 
 _NOTHING: Mapping[str, bytes] = {}
