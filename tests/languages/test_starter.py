@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from isolet import manifest
 from isolet.errors import Conflict, InvalidParameter
 from isolet.languages import starter
 from running import FrozenGuest, Guest, http_event
 
+# What interpreters run is tested where they are: tests/corpus.
+COMPILED = [language for language in starter.LANGUAGES if not manifest.LANGUAGES[language].interpreted]
 
-@pytest.mark.parametrize("language", starter.LANGUAGES)
+
+@pytest.mark.parametrize("language", COMPILED)
 def test_a_new_function_answers_its_sample_event_and_http(language: str, tmp_path: Path) -> None:
     directory = tmp_path / "greeter-1"
     written = starter.create("greeter-1", language, directory)
