@@ -96,7 +96,7 @@ BAD = [
     ('name = 3\nlanguage = "c"', "name: is 3; write a string"),
     ('name = "f"\nlanguage = "C"', 'language: is "C"; did you mean "c"?'),
     ('name = "f"\nlanguage = "golang"', 'language: is "golang"; did you mean "go"?'),
-    ('name = "f"\nlanguage = "cobol"', 'language: is "cobol"; use one of "c", "go", "python", "javascript"'),
+    ('name = "f"\nlanguage = "cobol"', 'language: is "cobol"; use one of "c", "go", "rust", "zig"'),
     (LEAST + "timeout = 3", "timeout: unknown key; did you mean `timeout_s`?"),
     (LEAST + "zzz = 3", "zzz: unknown key; known here are `build`, `capabilities`, `description`"),
     (LEAST + "timeout_s = 0", "timeout_s: is 0; use 0.001 to 900"),

@@ -16,7 +16,9 @@
 
     [build]
     cflags = ["-O3"]                    # c
-    stack_kb = 64                       # c
+    flags = ["-Copt-level=s"]           # rust, zig: the compiler's
+    target = "wasm32-wasip1"            # rust: instead of wasm32-unknown-unknown
+    stack_kb = 64                       # c, rust, zig
     tags = ["fast"]                     # go
     exclude = ["docs/**"]               # python, javascript: not into the package
 
@@ -75,6 +77,8 @@ class Language(NamedTuple):
 LANGUAGES: Mapping[str, Language] = {
     "c": Language(".c", many=True),
     "go": Language("", beside="go.mod"),
+    "rust": Language(".rs"),
+    "zig": Language(".zig"),
     "python": Language("", runtime="python3.11", handler="lambda_function.lambda_handler"),
     "javascript": Language("", runtime="nodejs22.x", handler="index.handler"),
     "wat": Language(".wat"),
@@ -107,16 +111,22 @@ WORD_CHARS_MAX = 128  # Precedent: Lambda's Handler.
 
 _OPTION_LANGUAGES = {
     "cflags": ("c",),
-    "stack_kb": ("c",),
+    "stack_kb": ("c", "rust", "zig"),
+    "flags": ("rust", "zig"),
+    "target": ("rust",),
     "tags": ("go",),
     "exclude": tuple(name for name, language in LANGUAGES.items() if language.interpreted),
 }
+
+RUST_TARGETS = ("wasm32-unknown-unknown", "wasm32-wasip1")
 
 # The part of linear memory that C's own stack gets. zig's default is 16 MiB, which no small function's memory would
 # hold; overflowing it is a trap, since nothing lies below it.
 # wasm-ld's own default. The data lies behind the stack: within the slot's resident bytes, no page of a small function
 # faults.
 STACK_KB_DEFAULT = 64
+# Reading an event recurses in Rust, 512 deep at most, and panics format text.
+STACK_KB_DEFAULT_OF = {"rust": 256, "zig": 128}
 STACK_KB_MIN = 16
 STACK_KB_MAX = 64 * 1024
 assert STACK_KB_DEFAULT * limits.KIB < limits.MEMORY_MB_MIN * limits.MIB, "the smallest memory holds the default stack"
@@ -140,6 +150,9 @@ class Manifest:
     cflags: tuple[str, ...] = ()
     stack_kb: int = STACK_KB_DEFAULT
     tags: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    # "": the language's own.
+    target: str = ""
     # Globs of what does not go into the package of an interpreted language.
     exclude: tuple[str, ...] = ()
 
@@ -193,7 +206,11 @@ def parse(text: str, where: str) -> Manifest:
         sources=_sources(root, language, name),
         files=root.paths("files"),
         cflags=build.words("cflags"),
-        stack_kb=build.whole("stack_kb", STACK_KB_DEFAULT, STACK_KB_MIN, STACK_KB_MAX),
+        stack_kb=build.whole(
+            "stack_kb", STACK_KB_DEFAULT_OF.get(language, STACK_KB_DEFAULT), STACK_KB_MIN, STACK_KB_MAX
+        ),
+        flags=build.words("flags"),
+        target=build.target("target"),
         tags=build.words("tags"),
         exclude=build.words("exclude"),
     )
@@ -305,6 +322,12 @@ class _Table:
         if not least <= value <= most:
             self.refuse(key, f"is {value}", f"use {least} to {most}")
         return int(value)
+
+    def target(self, key: str) -> str:
+        if key not in self.values:
+            self.known.add(key)
+            return ""
+        return self.choice(key, RUST_TARGETS)
 
     # ── paths and lists
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgpack
 import pytest
 
+import toolchains
 import vectors
 from isolet import abi
 from isolet.errors import AbiViolation, Raised
@@ -26,6 +27,7 @@ Serve = Callable[[bytes], bytes]
 
 @functools.cache
 def guest(language: str) -> Guest:
+    toolchains.require(language)
     return Guest(GUESTS / language)
 
 
@@ -33,7 +35,7 @@ def served(sdk: str) -> Serve:
     return serve_natively if sdk == "c-native" else guest(sdk).serve
 
 
-SDKS = ("c", "c-native", "go")
+SDKS = ("c", "c-native", "go", "rust")
 
 
 def ask(sdk: str, event: dict[str, Any]) -> Any:

@@ -1,7 +1,7 @@
 """`isolet.fail`: a guest that can neither go on nor return ends its invocation with an error of its own.
 
-Languages without unwinding (Rust and Zig in WebAssembly, AssemblyScript) run a hook when a program panics and then trap. A
-trap says nothing to the caller; the hook knows what was wrong and where.
+Languages without unwinding (Rust and Zig in WebAssembly, AssemblyScript) run a hook when a program panics and then
+trap. A trap says nothing to the caller; the hook knows what was wrong and where.
 """
 
 from __future__ import annotations
