@@ -52,22 +52,27 @@ func (e *CallError) Error() string {
 // Call makes a capability request, waits, and decodes the reply into `reply`, a pointer or nil. The whole function waits,
 // all its goroutines. Not during initialisation: the host refuses, and cannot freeze the module.
 func Call(reply any, name string, arguments ...any) error {
+	answer, err := call(name, arguments)
+	if err != nil || reply == nil {
+		return err
+	}
+	return Unmarshal(answer, reply)
+}
+
+func call(name string, arguments []any) ([]byte, error) {
 	e := encoder{}
 	e.array(1 + len(arguments))
 	e.string(name)
 	for _, argument := range arguments {
 		if err := e.any(argument); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	answer, status := hostCall(e.bytes)
 	if status < 0 {
-		return &CallError{name, status}
+		return nil, &CallError{name, status}
 	}
-	if reply == nil {
-		return nil
-	}
-	return Unmarshal(answer, reply)
+	return answer, nil
 }
 
 // Sleep waits as time.Sleep does, but all goroutines with it.

@@ -113,6 +113,8 @@ func attempt(envelope []byte) (result any, failed *failure) {
 func describe(value any, stack []string) *failure {
 	kind, message := "Panic", ""
 	switch v := value.(type) {
+	case *CapabilityError:
+		kind, message = v.Type, v.Error()
 	case error:
 		kind, message = reflect.TypeOf(v).String(), v.Error()
 		kind = kind[strings.LastIndexAny(kind, ".*")+1:]

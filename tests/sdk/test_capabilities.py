@@ -20,7 +20,7 @@ from scripted import Reply, ScriptedGuest
 from vectors import named, ordered
 
 GUESTS = Path(__file__).parent / "guests"
-SDKS = ("c", "c-native")
+SDKS = ("c", "c-native", "go")
 CALLS = vectors.cases("capabilities.json", "calls")
 
 

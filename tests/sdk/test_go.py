@@ -6,11 +6,13 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 
 from isolet import abi
 from isolet.errors import Raised
 from running import ENTROPY, Guest
+from scripted import ScriptedGuest
 
 HERE = Path(__file__).parent / "guests" / "go"
 
@@ -169,3 +171,62 @@ def test_an_envelope_that_is_none_is_an_error_not_a_trap() -> None:
     for envelope in (b"", b"\xc0", b"\x81\xa7context\x80", b"\xdf\xff\xff\xff\xff"):
         with pytest.raises(Raised):
             abi.unpack_outcome(guest().serve(envelope))
+
+
+# ── net/http over the capability fetch ──────────────────────────────────────────────────────────────────────────
+
+
+@functools.cache
+def over_http() -> ScriptedGuest:
+    return ScriptedGuest(HERE.parent / "gohttp")
+
+
+def reply(status: int = 200, **more: Any) -> bytes:
+    answer = {"status": status, "url": "http://x.example/", "headers": [["content-type", "text/plain"]], "body": b"hi"}
+    packed: bytes = msgpack.packb({"ok": {**answer, **more}})
+    return packed
+
+
+def fetch(event: dict[str, Any], *replies: bytes) -> tuple[Any, list[Any]]:
+    run = over_http()
+    outcome, requests = run.asked(run.envelope(event), *replies)
+    return abi.unpack_outcome(outcome), [msgpack.unpackb(request)[1] for request in requests]
+
+
+def test_net_http_makes_its_requests_through_fetch() -> None:
+    event = {"method": "POST", "url": "http://x.example/a?b=1", "body": "data"}
+    answer, (request,) = fetch(event, reply(201, headers=[["set-cookie", "a=1"], ["set-cookie", "b=2"]]))
+    assert answer == {
+        "status": 201,
+        "url": "http://x.example/a?b=1",
+        "headers": {"Set-Cookie": ["a=1", "b=2"]},
+        "body": "hi",
+    }
+    assert request == {
+        "url": "http://x.example/a?b=1",
+        "method": "POST",
+        "headers": [["X-A", "1"]],
+        "body": b"data",
+        "redirect": "manual",
+    }
+
+
+def test_net_http_follows_redirects_each_as_a_request_of_its_own() -> None:
+    moved = reply(302, headers=[["location", "/there"]])
+    answer, requests = fetch({"method": "GET", "url": "http://x.example/"}, moved, reply())
+    assert [request["url"] for request in requests] == ["http://x.example/", "http://x.example/there"]
+    assert answer["url"] == "http://x.example/there"
+
+
+def test_net_http_s_errors_are_found_within() -> None:
+    refused = msgpack.packb({"error": {"type": "Refused", "message": "link-local"}})
+    assert fetch({"method": "GET", "url": "http://169.254.169.254/"}, refused)[0] == "refused"
+    late = msgpack.packb({"error": {"type": "Timeout", "message": "20 ms"}})
+    with pytest.raises(Raised, match="Timeout: 20 ms"):
+        fetch({"method": "GET", "url": "http://x.example/", "timeout_ms": 60_000}, late)
+    assert fetch({"method": "GET", "url": "http://x.example/", "cancelled": True}) == ("cancelled", [])
+
+
+def test_net_http_s_timeout_is_the_requests() -> None:
+    _, (request,) = fetch({"method": "GET", "url": "http://x.example/", "timeout_ms": 60_000}, reply())
+    assert 0 < request["timeout_ms"] <= 60_000

@@ -10,6 +10,7 @@ import (
 	"math/rand"
 	randv2 "math/rand/v2"
 	"time"
+	"unicode/utf8"
 
 	"isolet"
 )
@@ -29,6 +30,7 @@ type event struct {
 		Cookies []string          `json:"cookies"`
 		Body    any               `json:"body"`
 	} `json:"response"`
+	Call    []any   `json:"call"`
 	SleepMs float64 `json:"sleep_ms"`
 	Value   any     `json:"value"`
 	Typed   typed   `json:"typed"`
@@ -133,6 +135,8 @@ func perform(ctx context.Context, e event) (any, error) {
 		return respond(e), nil
 	case "capabilities":
 		return capabilities(e)
+	case "ask":
+		return ask(e.Call), nil
 	case "log":
 		isolet.Warn("plain")
 		isolet.Error(fmt.Sprintf("%d and %s", 7, "text"))
@@ -209,6 +213,119 @@ func capabilities(e event) (any, error) {
 		return nil, errors.New("an unknown capability was served")
 	}
 	return []any{0, 0, bytes, unknown.Status}, nil
+}
+
+// ask makes the request of call, an array as abi.md 5 has it, by the function of the SDK that is for it. Answers a result, too.
+func ask(call []any) any {
+	ok, err := asked(call)
+	if err == nil {
+		return map[string]any{"ok": ok}
+	}
+	failed := map[string]any{"type": "Error", "message": err.Error(), "cause": nil}
+	var capability *isolet.CapabilityError
+	if errors.As(err, &capability) {
+		failed["type"], failed["message"] = capability.Type, capability.Message
+		var cause *isolet.FunctionFailure
+		if errors.As(err, &cause) {
+			failed["cause"] = cause
+		}
+		known := []error{
+			isolet.ErrNotGranted, isolet.ErrInvalid, isolet.ErrTooLarge, isolet.ErrLimitExceeded, isolet.ErrConflict,
+			isolet.ErrRefused, isolet.ErrTimeout, isolet.ErrConnectionFailed, isolet.ErrTooManyRedirects,
+			isolet.ErrUnknownFunction, isolet.ErrThrottled, isolet.ErrTooDeep, isolet.ErrFunction, isolet.ErrUnknownSecret,
+		}
+		matched := 0
+		for _, each := range known {
+			if errors.Is(fmt.Errorf("wrapped: %w", err), each) {
+				matched++
+			}
+		}
+		if matched != 1 && capability.Type != "Later" {
+			failed["type"] = fmt.Sprintf("%s matches %d known errors", capability.Type, matched)
+		}
+	}
+	return map[string]any{"error": failed}
+}
+
+func options(call []any, at int) []isolet.Option {
+	if len(call) <= at || call[at] == nil {
+		return nil
+	}
+	var chosen []isolet.Option
+	for name, value := range call[at].(map[string]any) {
+		switch name {
+		case "if_version":
+			chosen = append(chosen, isolet.IfVersion(value.(int64)))
+		case "ttl_s":
+			seconds, whole := value.(int64)
+			if !whole {
+				chosen = append(chosen, isolet.TTL(time.Duration(value.(float64)*float64(time.Second))))
+			} else {
+				chosen = append(chosen, isolet.TTL(time.Duration(seconds)*time.Second))
+			}
+		case "after":
+			chosen = append(chosen, isolet.After(value.(string)))
+		case "limit":
+			chosen = append(chosen, isolet.Limit(int(value.(int64))))
+		}
+	}
+	return chosen
+}
+
+func asked(call []any) (any, error) {
+	first := func() isolet.Namespace { return isolet.KV(call[1].(string)) }
+	switch call[0] {
+	case "kv.get":
+		entry, err := first().Get(call[2].(string))
+		if !entry.Found() {
+			return nil, err
+		}
+		return map[string]any{"value": entry.Value, "version": entry.Version}, err
+	case "kv.put":
+		version, err := first().Put(call[2].(string), call[3].([]byte), options(call, 4)...)
+		return map[string]any{"version": version}, err
+	case "kv.delete":
+		return first().Delete(call[2].(string), options(call, 3)...)
+	case "kv.list":
+		keys, more, err := first().List(call[2].(string), options(call, 3)...)
+		return map[string]any{"keys": keys, "more": more}, err
+	case "fetch":
+		return fetched(call[1].(map[string]any))
+	case "invoke":
+		var result any
+		err := isolet.Invoke(call[1].(string), call[2], &result)
+		return result, err
+	case "secrets.get":
+		secret, err := isolet.Secret(call[1].(string))
+		if !utf8.ValidString(secret) {
+			return []byte(secret), err
+		}
+		return secret, err
+	}
+	return nil, errors.New("no function for it")
+}
+
+func fetched(given map[string]any) (any, error) {
+	request := isolet.FetchRequest{URL: given["url"].(string)}
+	request.Method, _ = given["method"].(string)
+	request.Redirect, _ = given["redirect"].(string)
+	request.Body, _ = given["body"].([]byte)
+	milliseconds, _ := given["timeout_ms"].(int64)
+	request.Timeout = time.Duration(milliseconds) * time.Millisecond
+	headers, _ := given["headers"].([]any)
+	for _, header := range headers {
+		pair := header.([]any)
+		request.Headers = append(request.Headers, [2]string{pair[0].(string), pair[1].(string)})
+	}
+	response, err := isolet.Fetch(request)
+	if err != nil {
+		return nil, err
+	}
+	headers = []any{}
+	for _, pair := range response.Headers {
+		headers = append(headers, pair[:])
+	}
+	return map[string]any{"status": response.Status, "url": response.URL, "headers": headers, "body": response.Body}, nil
 }
 
 func init() { isolet.Handle(handle) }
