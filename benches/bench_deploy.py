@@ -25,10 +25,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-from harness import arguments, write_result
-from programs import SOURCES
 
+from harness import arguments, write_result
 from isolet.languages.interpreters import named
+from programs import SOURCES
 
 SERVER = """
 import sys

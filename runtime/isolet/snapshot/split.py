@@ -89,15 +89,17 @@ def state_module(layout: Layout, captured: Captured) -> bytes:
             bytes((type_, mutable)) + constant(type_, captured.globals[index]) + bytes((END,))
             for index, (type_, mutable) in enumerate(layout.globals)
         )
-    if captured.image:
-        payloads[DATA] = sections.vector([segment(captured.image_start, captured.image)])
-    return sections.emit(payloads)
+    return b"".join((sections.emit(payloads), *_data(captured.image_start, captured.image)))
 
 
-def segment(start: int, image: bytes) -> bytes:
-    """An active data segment of memory 0."""
+def _data(start: int, image: bytes) -> Iterator[bytes]:
+    """The data section, the last one: one active segment of memory 0. In parts, since an image is copied once then."""
+    if not image:
+        return
     offset = b"\x41" + sections.signed(start - ((start & 1 << 31) << 1)) + bytes((END,))
-    return b"".join((b"\0", offset, sections.unsigned(len(image)), image))
+    head = b"\1\0" + offset + sections.unsigned(len(image))
+    yield bytes((DATA,)) + sections.unsigned(len(head) + len(image)) + head
+    yield image
 
 
 def _require_splittable(module: Module, survey: Survey) -> None:

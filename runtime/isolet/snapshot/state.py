@@ -90,7 +90,8 @@ def unpacked(stored: bytes, base: Base) -> State:
     kinds = tuple((type_, mutable) for type_, mutable in state["kinds"])
     globals_ = {index: _value(value) for index, value in enumerate(state["globals"])}
     start = state["start"]
-    captured = Captured(state["pages"], start, bytes(memoryview(memory)[start:]), globals_, {})
+    with memoryview(memory) as view:
+        captured = Captured(state["pages"], start, bytes(view[start:]), globals_, {})
     return State(Layout(state["pages_max"], kinds), captured)
 
 
