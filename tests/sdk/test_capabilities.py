@@ -13,6 +13,7 @@ from typing import Any
 import msgpack
 import pytest
 
+import toolchains
 import vectors
 from isolet import abi
 from native import serve_natively
@@ -20,12 +21,13 @@ from scripted import Reply, ScriptedGuest
 from vectors import named, ordered
 
 GUESTS = Path(__file__).parent / "guests"
-SDKS = ("c", "c-native", "go")
+SDKS = ("c", "c-native", "go", "rust")
 CALLS = vectors.cases("capabilities.json", "calls")
 
 
 @functools.cache
 def guest(sdk: str) -> ScriptedGuest:
+    toolchains.require(sdk)
     return ScriptedGuest(GUESTS / sdk)
 
 

@@ -227,7 +227,13 @@ impl Decode for Secret {
     }
 }
 
-/// A value that the operator keeps, read anew by each call: its bytes, which are UTF-8 if it was stored as text.
-pub fn secret(name: &str) -> Result<Vec<u8>, CapabilityError> {
+/// A text that the operator keeps, read anew by each call.
+pub fn secret(name: &str) -> Result<String, CapabilityError> {
+    String::from_utf8(secret_bytes(name)?)
+        .map_err(|_| DecodeError::mismatch("a secret that is not UTF-8", "a String: take secret_bytes").into())
+}
+
+/// The same for one that is no text.
+pub fn secret_bytes(name: &str) -> Result<Vec<u8>, CapabilityError> {
     Request::new("secrets.get", 1).with(name).ask::<Secret>().map(|secret| secret.0)
 }

@@ -117,6 +117,13 @@ impl Writer {
         self.str(key);
         self.put(value);
     }
+
+    /// The same, if there is a value.
+    pub fn pair_if<T: Encode>(&mut self, key: &str, value: Option<T>) {
+        if let Some(value) = value {
+            self.pair(key, &value);
+        }
+    }
 }
 
 /// What can be written as msgpack. [`record!`](crate::record!) writes it for structs.

@@ -70,17 +70,21 @@ impl Request {
     }
 }
 
+/// Only what is not the host's default.
 impl Encode for Request {
     fn encode(&self, to: &mut Writer) {
-        to.map(5 + usize::from(self.timeout.is_some()));
-        to.pair("method", &self.method);
+        let method = Some(&self.method).filter(|method| *method != "GET");
+        let headers = Some(&self.headers).filter(|headers| !headers.is_empty());
+        let redirect = Some(self.redirect).filter(|redirect| *redirect != "follow");
+        let timeout_ms = self.timeout.map(|time| time.as_secs_f64() * 1000.0);
+        let there = [method.is_some(), headers.is_some(), self.body.is_some(), redirect.is_some(), timeout_ms.is_some()];
+        to.map(1 + there.iter().filter(|there| **there).count());
         to.pair("url", &self.url);
-        to.pair("headers", &self.headers);
-        to.pair("body", &self.body);
-        to.pair("redirect", self.redirect);
-        if let Some(time) = self.timeout {
-            to.pair("timeout_ms", &(time.as_secs_f64() * 1000.0));
-        }
+        to.pair_if("method", method);
+        to.pair_if("headers", headers);
+        to.pair_if("body", self.body.as_ref());
+        to.pair_if("redirect", redirect);
+        to.pair_if("timeout_ms", timeout_ms);
     }
 }
 

@@ -14,6 +14,7 @@
 use std::time::Duration;
 
 use crate::capability::{CapabilityError, Request};
+use crate::encode::Encode;
 
 /// The namespace `namespace`, which `function.toml` must grant: `[capabilities] kv = ["…"]`.
 pub fn kv(namespace: &str) -> Kv<'_> {
@@ -63,7 +64,7 @@ crate::record! {
 
 crate::record! {
     /// How something is put.
-    #[derive(Clone, Debug, Default)]
+    #[derive(Clone, Debug, Default, PartialEq)]
     pub struct Put {
         ttl_s: Option<f64>,
         if_version: Option<u64>,
@@ -88,20 +89,54 @@ impl Put {
 }
 
 crate::record! {
-    struct Listing {
+    /// Which keys are listed.
+    #[derive(Clone, Debug, Default, PartialEq)]
+    pub struct List {
         limit: Option<u32>,
         after: Option<String>,
     }
 }
 
+impl List {
+    /// The first 100.
+    pub fn new() -> List {
+        List::default()
+    }
+
+    /// So many of them: 1 to 1,000.
+    pub fn limit(self, keys: u32) -> List {
+        List { limit: Some(keys), ..self }
+    }
+
+    /// Only keys behind this one: the last of a former list.
+    pub fn after(self, key: &str) -> List {
+        List { after: Some(key.into()), ..self }
+    }
+}
+
 impl Kv<'_> {
-    fn request(&self, name: &'static str, key: &str, more: usize) -> Request {
-        Request::new(name, 2 + more).with(self.namespace).with(key)
+    /// A request about a key; `options` only if any is set.
+    fn request<T: Encode + Default + PartialEq>(
+        &self,
+        name: &'static str,
+        key: &str,
+        value: Option<&[u8]>,
+        options: &T,
+    ) -> Request {
+        let optional = *options != T::default();
+        let request = Request::new(name, 2 + usize::from(value.is_some()) + usize::from(optional));
+        let request = request.with(self.namespace).with(key);
+        let request = value.into_iter().fold(request, |request, value| request.with(value));
+        if optional {
+            request.with(options)
+        } else {
+            request
+        }
     }
 
     /// What is at a key, if anything.
     pub fn get(&self, key: &str) -> Result<Option<Entry>, CapabilityError> {
-        self.request("kv.get", key, 0).ask()
+        self.request("kv.get", key, None, &Put::new()).ask()
     }
 
     /// Puts a value, whatever was there; its version.
@@ -111,27 +146,26 @@ impl Kv<'_> {
 
     /// Puts a value under a condition, or for a time; its version.
     pub fn put_with(&self, key: &str, value: impl AsRef<[u8]>, how: Put) -> Result<u64, CapabilityError> {
-        self.request("kv.put", key, 2).with(value.as_ref()).with(&how).ask::<Written>().map(|written| written.version)
+        self.request("kv.put", key, Some(value.as_ref()), &how).ask::<Written>().map(|written| written.version)
     }
 
     /// Removes what is at a key; whether there was something.
     pub fn delete(&self, key: &str) -> Result<bool, CapabilityError> {
-        self.request("kv.delete", key, 0).ask()
+        self.request("kv.delete", key, None, &Put::new()).ask()
     }
 
     /// Removes it if it is at this version. Else the error is `Conflict`.
     pub fn delete_if(&self, key: &str, version: u64) -> Result<bool, CapabilityError> {
-        self.request("kv.delete", key, 1).with(&Put::new().if_version(version)).ask()
+        self.request("kv.delete", key, None, &Put::new().if_version(version)).ask()
     }
 
     /// The first keys that begin with `prefix`.
     pub fn list(&self, prefix: &str) -> Result<Keys, CapabilityError> {
-        self.request("kv.list", prefix, 0).ask()
+        self.list_with(prefix, List::new())
     }
 
-    /// The first `limit` (1 to 1,000) keys behind `after` that begin with `prefix`.
-    pub fn list_after(&self, prefix: &str, after: &str, limit: u32) -> Result<Keys, CapabilityError> {
-        let options = Listing { limit: Some(limit), after: Some(after.into()) };
-        self.request("kv.list", prefix, 1).with(&options).ask()
+    /// Others of them, or more.
+    pub fn list_with(&self, prefix: &str, which: List) -> Result<Keys, CapabilityError> {
+        self.request("kv.list", prefix, None, &which).ask()
     }
 }

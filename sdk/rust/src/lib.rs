@@ -49,7 +49,7 @@ pub mod rng;
 pub mod rt;
 mod value;
 
-pub use capability::{call, invoke, random, secret, sleep, CapabilityError, ErrorKind};
+pub use capability::{call, invoke, random, secret, secret_bytes, sleep, CapabilityError, ErrorKind};
 pub use context::Context;
 pub use decode::{decode, Decode, DecodeError, Head, Reader};
 pub use encode::{encode, Encode, Writer};

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
 
-use isolet::{bail, http, map, record, rng, Context, ErrorKind, Global, Map, Result, Value};
+use isolet::kv::{List, Put};
+use isolet::{bail, http, map, record, rng, CapabilityError, Context, ErrorKind, Global, Map, Result, Value};
 
 static FROZEN: Global<u64> = Global::new();
 
@@ -63,6 +64,14 @@ fn handle(event: Value, context: &Context) -> Result<Value> {
         "http" => read_http(&event),
         "respond" => respond(&event["response"])?,
         "capabilities" => capabilities(&event)?,
+        "ask" => match ask(&event["call"]) {
+            Ok(ok) => map! { "ok" => ok },
+            Err(error) => map! { "error" => map! {
+                "type" => error.type_name(),
+                "message" => error.message(),
+                "cause" => error.cause().map(|cause| map! { "type" => cause.kind(), "message" => cause.message() }),
+            } },
+        },
         "log" => {
             isolet::warn!("plain");
             isolet::error!("{} and {}", 7, "text");
@@ -181,6 +190,70 @@ fn capabilities(event: &Value) -> Result<Value> {
         _ => 0,
     };
     Ok(vec![Value::from(0), Value::from(0), Value::from(bytes), Value::from(unknown)].into())
+}
+
+/// Makes the request of `call`, an array as abi.md 5 has it, by what the crate has for it.
+fn ask(call: &Value) -> Result<Value, CapabilityError> {
+    let text = |at: usize| call[at].as_str().unwrap_or_default();
+    let options = if text(0) == "kv.put" { &call[4] } else { &call[3] };
+    let version = options["if_version"].as_u64();
+    let space = isolet::kv(text(1));
+    Ok(match text(0) {
+        "kv.get" => space.get(text(2))?.map(|entry| map! { "value" => entry.value, "version" => entry.version }).into(),
+        "kv.put" => {
+            let mut how = version.map_or(Put::new(), |version| Put::new().if_version(version));
+            if let Some(seconds) = options["ttl_s"].as_f64() {
+                how = how.ttl(Duration::from_secs_f64(seconds));
+            }
+            map! { "version" => space.put_with(text(2), call[3].as_bytes().unwrap_or_default(), how)? }
+        }
+        "kv.delete" => match version {
+            Some(version) => space.delete_if(text(2), version)?.into(),
+            None => space.delete(text(2))?.into(),
+        },
+        "kv.list" => {
+            let mut which = List::new();
+            if let Some(limit) = options["limit"].as_u64() {
+                which = which.limit(limit as u32);
+            }
+            if let Some(after) = options["after"].as_str() {
+                which = which.after(after);
+            }
+            let listed = space.list_with(text(2), which)?;
+            map! { "keys" => listed.keys.into_iter().collect::<Value>(), "more" => listed.more }
+        }
+        "fetch" => fetch(&call[1])?,
+        "invoke" => isolet::invoke(text(1), &call[2])?,
+        _ => match String::from_utf8(isolet::secret_bytes(text(1))?) {
+            Ok(text) => text.into(),
+            Err(bytes) => bytes.into_bytes().into(),
+        },
+    })
+}
+
+fn fetch(given: &Value) -> Result<Value, CapabilityError> {
+    let mut request = isolet::fetch::Request::new(
+        given["method"].as_str().unwrap_or("GET"),
+        given["url"].as_str().unwrap_or_default(),
+    );
+    for pair in given["headers"].as_array().unwrap_or_default() {
+        request = request.header(pair[0].as_str().unwrap_or_default(), pair[1].as_str().unwrap_or_default());
+    }
+    if let Some(body) = given["body"].as_bytes() {
+        request = request.body(body);
+    }
+    if let Some(ms) = given["timeout_ms"].as_f64() {
+        request = request.timeout(Duration::from_secs_f64(ms / 1000.0));
+    }
+    request = match given["redirect"].as_str() {
+        Some("manual") => request.keep_redirects(),
+        Some("error") => request.refuse_redirects(),
+        _ => request,
+    };
+    let answer = request.send()?;
+    let _ = (answer.header("Content-Type"), answer.text());
+    let pairs = answer.headers.iter().map(|(name, value)| [name.as_str(), value].iter().copied().collect::<Value>());
+    Ok(map! { "status" => answer.status, "url" => answer.url.as_str(), "headers" => pairs.collect::<Value>(), "body" => answer.body })
 }
 
 isolet::handler!(handle, init = prepare);
