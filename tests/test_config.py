@@ -116,7 +116,7 @@ def test_every_key_refuses_nonsense_from_everywhere(key: str, tmp_path: Path) ->
         load(written(tmp_path, ""), {variable(key): "" if key == "data" else nonsense})
     assert "; " in refusal.value.message
     assert refusal.value.message.isprintable()
-    values: list[Any] = [[], {"a": 1}, 1.5j]
+    values: list[Any] = [[1], {"a": 1}, 1.5j]
     for value in values:
         with pytest.raises(ConfigInvalid, match=r"^--"):
             load(written(tmp_path, ""), {}, {key: value})

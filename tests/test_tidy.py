@@ -15,14 +15,14 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # The lowest floor first. A folder is one floor; a file or folder that is not named here has no place in the house.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "limits", "clock"),
-    ("model", "config", "grants", "manifest"),
+    ("errors", "limits", "clock", "addresses"),
+    ("model", "config", "grants", "urls", "manifest"),
     ("abi", "lifecycle", "routing", "price", "report", "frames", "plain", "records", "log_lines"),
     ("engine", "storage", "supervisor"),
     ("hostcalls", "snapshot", "languages"),
     ("scheduler",),
     ("invoker", "upward"),
-    ("builder", "recorder", "metrics"),
+    ("builder", "recorder", "metrics", "outbound"),
     ("link", "uplink", "fleet", "deployments", "front", "aws", "keeper", "worker"),
     ("server", "doctor"),
     ("cli",),

@@ -24,6 +24,10 @@
     memory_bytes = "2 GiB"
     at_once = 2
 
+    [outbound]
+    private = []                      # addresses that are not public and that functions may fetch from, where their
+                                      # grant names host and port: ["127.0.0.1", "10.1.0.0/16"]
+
     [control]
     routes_ack_s = 10                 # a worker that takes routes slower is cut off
     request_s = 120
@@ -49,6 +53,7 @@ from pathlib import Path
 from typing import Any
 
 from . import limits
+from .addresses import Network, parse_network
 from .errors import ConfigInvalid
 
 FILE = "isolet.toml"
@@ -90,6 +95,7 @@ class Config:
     build: BuildLimits = BuildLimits()
     routes_ack_s: float = limits.ROUTES_ACK_S
     request_s: float = limits.CONTROL_REQUEST_S
+    outbound_private: tuple[Network, ...] = ()
 
     # What lies where in the data directory.
 
@@ -181,6 +187,14 @@ def _host(value: Any) -> str:
     return value
 
 
+def _networks(value: Any) -> tuple[Network, ...]:
+    """A list in a file; words with commas or spaces between them in a variable."""
+    listed = re.split(r"[,\s]+", value.strip(", ")) if isinstance(value, str) else value
+    if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
+        raise ValueError(f'{_shown(value)} is not a list of addresses and networks; write ["127.0.0.1", "10.0.0.0/8"]')
+    return tuple(parse_network(item) for item in listed if item)
+
+
 def _currency(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[A-Z]{3}", value):
         raise ValueError(f'{_shown(value)} is not a currency of ISO 4217; write three capitals, such as "USD"')
@@ -218,6 +232,7 @@ KEYS: Mapping[str, Parse] = {
     "build.wall_s": _whole(1, 3_600),
     "build.memory_bytes": _size(256 * limits.MIB, 64 * limits.GIB),
     "build.at_once": _whole(1, 64),
+    "outbound.private": _networks,
     "control.routes_ack_s": _seconds(0.1, 300),
     "control.request_s": _seconds(1, 3_600),
 }
@@ -312,4 +327,5 @@ def _assembled(values: dict[str, Any]) -> Config:
         **section("cache."),
         build=BuildLimits(**section("build.")),
         **section("control."),
+        **{f"outbound_{key}": value for key, value in section("outbound.").items()},
     )

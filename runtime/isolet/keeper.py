@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from . import limits
+from .addresses import Network
 from .aws.app import control_app
 from .aws.http import Headers, call
 from .clock import Clock, SystemClock
@@ -24,6 +26,7 @@ from .errors import Conflict, InvalidParameter, UnsupportedOperation
 from .fleet import Fleet
 from .link import Handler, Link
 from .metrics import Metrics
+from .outbound import Outbound
 from .plain import snapshot_to_plain
 from .records import Batch
 from .storage.database import Database
@@ -54,6 +57,7 @@ class Keeper:
         billing_step_ms: int = 1,
         builds_at_once: int = limits.BUILDS_AT_ONCE,
         routes_ack_s: float = limits.ROUTES_ACK_S,
+        outbound_private: Sequence[Network] = (),
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
@@ -77,6 +81,7 @@ class Keeper:
         self.ledger = Ledger(self._database)
         self.logs = Logs(self._database)
         self.kv = Kv(self._database, self._clock)
+        self.outbound = Outbound(outbound_private)
         self._app = control_app(
             self.deployments, self.logs, self.ledger, prices or Prices(), self._metrics_text, self._health
         )
@@ -98,6 +103,7 @@ class Keeper:
         for task in [*self._watching, *([self._sweeping] if self._sweeping is not None else [])]:
             task.cancel()
         await self.deployments.close()
+        self.outbound.close()
         await self._database.close()
 
     async def control(
@@ -134,6 +140,8 @@ class Keeper:
             return await self.control(method, path, query, [(name, value) for name, value in headers], content)
         if operation == "kv":
             return await self.kv.serve(*body)
+        if operation == "fetch":
+            return await self.outbound.serve(*body)
         if operation == "rebuild":
             return snapshot_to_plain(await self.deployments.rebuild(*body))
         if operation == "hello":

@@ -145,6 +145,22 @@ KV_TENANT_CALLS_MAX = 64
 # Entries whose time is over are removed so often, and at most so many in one transaction; they are invisible before.
 KV_SWEEP_S = 10.0
 KV_SWEEP_ENTRIES = 1_000
+# Requests to the outside: of one invocation, and what each may carry. Precedent: an invocation's own body, and Lambda's
+# 6 MB.
+FETCHES_MAX = 100
+FETCH_REQUEST_BYTES_MAX = PAYLOAD_BYTES_MAX
+FETCH_RESPONSE_BYTES_MAX = PAYLOAD_BYTES_MAX
+FETCH_REDIRECTS_MAX = 5
+# Of one tenant at a time; more wait, each until its deadline.
+FETCH_TENANT_CALLS_MAX = 64
+# What requests and answers under way hold: of a tenant, and of everybody.
+FETCH_TENANT_BYTES_MAX = 64 * MIB
+FETCH_BYTES_MAX = 512 * MIB
+assert FETCH_TENANT_BYTES_MAX > 4 * (FETCH_REQUEST_BYTES_MAX + FETCH_RESPONSE_BYTES_MAX), "a few maximal ones fit"
+# An address of several that does not answer is given up after this long, if there is another.
+FETCH_CONNECT_S = 3.0
+# Threads that look names up. A look-up may take ten seconds, and a tenant has FETCH_TENANT_CALLS_MAX of them.
+FETCH_RESOLVERS_MAX = 256
 # WASI's random_get has no short answer.
 RANDOM_GET_BYTES_MAX = 1 * MIB
 SLEEP_S_MAX = TIMEOUT_S_MAX

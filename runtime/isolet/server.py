@@ -179,6 +179,7 @@ def make_keeper(config: Config) -> Keeper:
         billing_step_ms=config.billing_step_ms,
         builds_at_once=config.build.at_once,
         routes_ack_s=config.routes_ack_s,
+        outbound_private=config.outbound_private,
     )
 
 

@@ -11,6 +11,7 @@ Laws:
 | `records` | `[worker, sequence, batches]`, taken exactly once by the pair (worker, sequence) | nil, after the commit |
 | `control` | `[method, path, query, headers, body]` | `[status, headers, body]` |
 | `kv` | `[tenant, verb, namespace, key or prefix, value, options]` | what abi.md 5.2 calls `ok` |
+| `fetch` | `[tenant, function, grants, method, url, headers, body, timeout_s, redirect]` | what abi.md 5.3 calls `ok` |
 | `rebuild` | `[digest]`, of an artifact that is missing or corrupt | the SnapshotInfo of a new one, once it is routed |
 
 | keeper → worker | body | reply |

@@ -45,7 +45,7 @@ class Wait:
 
     `finish` is called at most once, on the event loop's thread; 0 says that it came about. Kinds:
     - "sleep": the argument is seconds as a float ≥ 0.
-    - "work": the argument makes a coroutine that answers the status. It is cancelled when the guest ends before it does.
+    - "work": the argument makes a coroutine that answers the status; it is cancelled when the guest ends before it.
     """
 
     __slots__ = ("argument", "kind", "ready", "status", "then", "wake")

@@ -16,12 +16,13 @@ from ..errors import OutOfFuel
 from . import failure, library, log, random, wapc, wasi, wasi_fd, wasi_path, wasi_time
 from .capability import Capability, calls
 from .errno import Refused
+from .fetch import Fetch
 from .invoke import Invoke
 from .kv import Kv
 from .random import Random
 from .sleep import Sleep
 
-CAPABILITIES: tuple[Capability, ...] = (Sleep(), Random(), Kv(), Invoke())
+CAPABILITIES: tuple[Capability, ...] = (Sleep(), Random(), Kv(), Fetch(), Invoke())
 
 
 def _metered(function: HostFunction) -> HostFunction:

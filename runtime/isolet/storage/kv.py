@@ -89,8 +89,9 @@ class Kv:
             version = _count(db, tenant, int(row is None), size - old_bytes)
             db.execute(
                 "INSERT INTO kv (tenant, namespace, key, version, expires_ms, bytes, value) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, namespace, key) DO UPDATE SET version = excluded.version, "
-                "expires_ms = excluded.expires_ms, bytes = excluded.bytes, value = excluded.value",
+                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, namespace, key) DO UPDATE SET "
+                "version = excluded.version, expires_ms = excluded.expires_ms, bytes = excluded.bytes, "
+                "value = excluded.value",
                 (*place, version, expires_ms, size, value),
             )
             return {"version": version}
