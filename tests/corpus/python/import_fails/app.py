@@ -1,0 +1,5 @@
+from lib import settings
+
+
+def handler(event, context):
+    return settings.TABLE
