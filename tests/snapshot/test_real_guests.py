@@ -99,7 +99,7 @@ def holds(engine: Engine, name: str) -> None:
         initialised = Side(engine, guest.package.wasm, guest)
         drive(initialised.isolate.initialise())
         buffer_ptr = drive(initialised.isolate.call("isolet_buffer", limits.INPUT_BUFFER_BYTES))
-        captured = _read(initialised.isolate, initialised.module, initialised.windows)
+        captured = _read(initialised.isolate, initialised.windows)
         frozen = rewrite(initialised.module, survey(initialised.module), captured)
 
         restored = Side(engine, frozen, guest)
