@@ -109,7 +109,7 @@ def holds(engine: Engine, name: str) -> None:
         expected = initialised.handle(envelope, buffer_ptr)
         assert restored.handle(envelope, buffer_ptr) == expected
         assert len(expected) > 4
-        after, before = (_read(side.isolate, side.module, side.windows) for side in (restored, initialised))
+        after, before = (_read(side.isolate, side.windows) for side in (restored, initialised))
         assert after.globals == before.globals
         assert after.tables == before.tables
         assert restored.isolate.memory() == initialised.isolate.memory()
