@@ -9,7 +9,7 @@ import click
 from . import console
 from .options import Verb
 
-_LANGUAGES = ("c", "go", "wat")
+_LANGUAGES = ("c", "go", "javascript", "python", "typescript", "wat")
 
 
 @click.command(

@@ -9,7 +9,7 @@ from pathlib import Path
 from .. import limits
 from ..errors import CompileFailed
 from ..manifest import Manifest, package_files
-from . import c, go, python, rust, wasm, wat
+from . import c, go, javascript, python, rust, wasm, wat
 from .package import Package, Progress, Step, pack, silent
 
 # (directory, manifest, progress) → the module, and the compiler's warnings.
@@ -17,7 +17,7 @@ Compiler = Callable[[Path, Manifest, Progress], tuple[bytes, str]]
 # The same for what an interpreter runs: the files of its package by name, and warnings.
 Packager = Callable[[Path, Manifest, Progress], tuple[dict[str, bytes | Path], str]]
 
-PACKAGERS: Mapping[str, Packager] = {"python": python.package}
+PACKAGERS: Mapping[str, Packager] = {"python": python.package, "javascript": javascript.package}
 
 COMPILERS: Mapping[str, Compiler] = {
     "c": c.compile,

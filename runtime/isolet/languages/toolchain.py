@@ -134,12 +134,6 @@ def npm_command(progress: Progress) -> list[Path]:
     raise ToolchainMissing(f"{node} has no npm beside it; install npm, or {NODE.distribution} beside isolet")
 
 
-def npm_variables() -> dict[str, str]:
-    """What of the caller's environment npm works with: its settings, proxies and certificates."""
-    prefixes = ("npm_config_", "node_extra_ca", "ssl_cert", "http_proxy", "https_proxy", "no_proxy")
-    return {name: value for name, value in os.environ.items() if name.lower().startswith(prefixes)}
-
-
 def _said_version(program: Path, tool: Tool) -> str:
     """What a program says its version is, without a leading v; "" if it says none."""
     try:
