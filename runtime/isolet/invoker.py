@@ -232,6 +232,8 @@ class Attempt(Run):
             self._done(outcome)
         finally:
             if isolate is not None:
+                if error is None and not isolate.noted and prepared.loaded is not None:
+                    isolate.note_written(prepared.loaded.info.memory_bytes)
                 isolate.close()
             invoker.recorder.record(invocation, outcome, time.time())
         if prepared.spare is None and error is None:

@@ -31,6 +31,7 @@ from .. import limits
 from ..errors import ArtifactCorrupt, EngineFault, GuestError, ModuleInvalid
 from . import binding
 from .host import HostFunction, Wait
+from .workingset import Runs
 
 # Raised when what snapshot/ writes into modules changes its meaning: older artifacts are then built again.
 ARTIFACT_FORMAT = 3
@@ -85,7 +86,7 @@ class Template:
     exports that an isolate of a snapshot which is not initialised calls first.
     """
 
-    __slots__ = ("address", "code", "initialisers", "module")
+    __slots__ = ("address", "code", "initialisers", "module", "written")
 
     def __init__(
         self,
@@ -98,6 +99,8 @@ class Template:
         self.address = address
         self.code = code
         self.initialisers = initialisers
+        # What an invocation wrote of its memory; None until one was looked at (workingset.py).
+        self.written: Runs | None = None
 
     def __del__(self) -> None:
         address, self.address = self.address, 0

@@ -46,6 +46,7 @@ from .binding import (
 )
 from .engine import Code, Engine, Template
 from .host import Wait
+from .workingset import populate, written
 
 # What the guest's code yields to its driver: None (slice used up) or what it waits for.
 Step = Wait | None
@@ -171,9 +172,7 @@ class Isolate:
         set_fuel(context, self.fuel)
         if code is None:
             set_yield_interval(context, _SLICE_FUEL)
-            future: int = instantiate_async(
-                template.address, context, frame.instance_at, frame.trap_at, frame.error_at
-            )
+            future: int = instantiate_async(template.address, context, frame.instance_at, frame.trap_at, frame.error_at)
         else:
             self._restore_state(template.address, code, frame)
             set_yield_interval(context, _SLICE_FUEL)
@@ -210,6 +209,9 @@ class Isolate:
             raise AbiViolation("the module does not export `memory`")
         self._base = memory_data(context, frame.memory_at)
         self.born = True
+        template = self._template
+        if template.written and not populate(self._base, template.written):
+            template.written = ()
         self.restore_ns = perf_counter_ns() - began_ns
 
     def _begin_handle(self, ptr: int, length: int) -> int:
@@ -385,6 +387,15 @@ class Isolate:
         if engine.running[0] is self:
             engine.running[0] = None
         self.wait = None
+
+    def note_written(self, born_bytes: int) -> None:
+        """Notes which pages this invocation wrote, for later restores of its template, once the guest is done: of the
+        first `born_bytes`, the memory that every isolate is born with."""
+        self._template.written = written(self._base, min(born_bytes, self.memory_bytes))
+
+    @property
+    def noted(self) -> bool:
+        return self._template.written is not None
 
     def find_memory(self, caller: int) -> None:
         """For host functions called by a start section: the instance is not ours to ask yet, but the caller is."""

@@ -1,0 +1,78 @@
+"""The pages that an invocation writes, noted once per snapshot and populated at every later restore.
+
+A fresh isolate's memory is a copy-on-write view of its image: each first write to a page is a fault, 1.3 µs for 0.5 µs
+of copying. Most invocations of a function write the same pages, so that those are asked for together, before the guest
+runs.
+
+Laws:
+- It changes when pages are copied, never what is in them. Without it (another kernel, no /proc) everything works as
+  before.
+- What a guest can make us populate is bounded: PAGES_MAX pages, in RUNS_MAX calls.
+
+Measured (CPython 3.11 hello, 80 pages written, 45 runs; medians): restore + call + free 207 µs without; 164 µs with the
+exact runs, of which 64 for populating; 179 with gaps of up to 4 pages populated too, 251 with gaps of up to 16: copying
+a page that nobody writes costs what merging two calls saves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import mmap
+import struct
+from typing import Final
+
+from .. import limits
+
+# Linux 5.14.
+_MADV_POPULATE_WRITE: Final = 23
+_PAGE_BYTES: Final = mmap.PAGESIZE
+PAGES_MAX: Final = 1_024
+RUNS_MAX: Final = 128
+# Of a 64-bit entry of /proc/self/pagemap (Documentation/admin-guide/mm/pagemap.rst): present in memory; part of a file
+# or shared memory, as a page of the image is until it is written.
+_PRESENT: Final = 1 << 63
+_SHARED: Final = 1 << 61
+
+Runs = tuple[tuple[int, int], ...]
+
+# Holds the interpreter's lock: letting go of it costs as much as the call (binding.py).
+_madvise = ctypes.PyDLL(None).madvise
+_madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+_madvise.restype = ctypes.c_int
+
+
+def written(base: int, size: int) -> Runs:
+    """(offset, length) in bytes of what was written of `size` bytes of memory at address `base`, in order.
+
+    Left out are the first bytes of a slot, which are never unmapped. Empty if the kernel does not tell. Some 100 µs.
+    """
+    first = limits.MEMORY_KEEP_RESIDENT_BYTES // _PAGE_BYTES
+    count = size // _PAGE_BYTES - first
+    entries = b""
+    with contextlib.suppress(OSError), open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
+        pagemap.seek((base // _PAGE_BYTES + first) * 8)
+        entries = pagemap.read(max(0, count) * 8)
+    runs: list[list[int]] = []
+    pages = 0
+    for page, (entry,) in enumerate(struct.iter_unpack("=Q", entries), first):
+        if not entry & _PRESENT or entry & _SHARED:
+            continue
+        if runs and sum(runs[-1]) == page:
+            runs[-1][1] += 1
+        elif len(runs) == RUNS_MAX:
+            break
+        else:
+            runs.append([page, 1])
+        pages += 1
+        if pages == PAGES_MAX:
+            break
+    return tuple((start * _PAGE_BYTES, length * _PAGE_BYTES) for start, length in runs)
+
+
+def populate(base: int, runs: Runs) -> bool:
+    """Copies these pages now. False: the kernel does not; the guest's writes will."""
+    failed = 0
+    for offset, length in runs:
+        failed |= _madvise(base + offset, length, _MADV_POPULATE_WRITE)
+    return not failed
