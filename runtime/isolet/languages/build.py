@@ -9,7 +9,7 @@ from pathlib import Path
 from .. import limits
 from ..errors import CompileFailed
 from ..manifest import Manifest, package_files
-from . import c, go, javascript, python, rust, wasm, wat
+from . import assemblyscript, c, go, javascript, python, rust, wasm, wat, zig
 from .package import Package, Progress, Step, pack, silent
 
 # (directory, manifest, progress) → the module, and the compiler's warnings.
@@ -21,8 +21,10 @@ PACKAGERS: Mapping[str, Packager] = {"python": python.package, "javascript": jav
 
 COMPILERS: Mapping[str, Compiler] = {
     "c": c.compile,
+    "assemblyscript": assemblyscript.compile,
     "go": go.compile,
     "rust": rust.compile,
+    "zig": zig.compile,
     "wat": wat.compile,
     "wasm": wasm.compile,
 }

@@ -40,7 +40,7 @@ from .state import Base, State, packed, unpacked
 INITIALISERS = ("isolet_init",)
 NO_BASE = Base("", b"")
 # Raised when what `prepare` stores changes its form.
-_FORMAT = b"isolet interpreter 1\0"
+_FORMAT = b"isolet interpreter 2\0"
 
 
 @dataclass(frozen=True, slots=True)
