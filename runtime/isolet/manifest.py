@@ -79,6 +79,7 @@ LANGUAGES: Mapping[str, Language] = {
     "go": Language("", beside="go.mod"),
     "rust": Language(".rs"),
     "zig": Language(".zig"),
+    "assemblyscript": Language(".ts"),
     "python": Language("", runtime="python3.11", handler="lambda_function.lambda_handler"),
     "javascript": Language("", runtime="nodejs22.x", handler="index.handler"),
     "wat": Language(".wat"),
@@ -112,7 +113,7 @@ WORD_CHARS_MAX = 128  # Precedent: Lambda's Handler.
 _OPTION_LANGUAGES = {
     "cflags": ("c",),
     "stack_kb": ("c", "rust", "zig"),
-    "flags": ("rust", "zig"),
+    "flags": ("rust", "zig", "assemblyscript"),
     "target": ("rust",),
     "tags": ("go",),
     "exclude": tuple(name for name, language in LANGUAGES.items() if language.interpreted),

@@ -54,6 +54,7 @@ class Tool:
     registry: Literal["PyPI", "npm"] = "PyPI"
     asks: str = "version"  # the argument that makes it say its version
     command: str = ""  # its name on PATH, if the machine's own does as well
+    by_node: bool = False  # the program is JavaScript
 
     def fits(self, version: str) -> bool:
         numbers = tuple(int(part) for part in version.split(".") if part.isdigit())
@@ -81,6 +82,14 @@ ESBUILD = Tool(
     registry="npm",
     asks="--version",
     command="esbuild",
+)
+# sdk/assemblyscript leans on where asc finds its library, which is no interface: a minor version may move it.
+ASSEMBLYSCRIPT = Tool(
+    *("AssemblyScript", "assemblyscript", "0.28.20", (0, 28), (0, 29), "node_modules/assemblyscript/bin/asc.js"),
+    126_000_000,
+    registry="npm",
+    asks="--version",
+    by_node=True,
 )
 
 
@@ -261,7 +270,8 @@ def _cure(tool: Tool) -> str:
 def _check(tool: Tool, program: Path) -> None:
     try:
         program.chmod(program.stat().st_mode | 0o111)
-        said = subprocess.run([program, tool.asks], capture_output=True, text=True, timeout=60, check=True).stdout
+        command = [*([find(NODE) or NODE.command] if tool.by_node else []), program, tool.asks]
+        said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     except (OSError, subprocess.SubprocessError) as error:
         raise ToolchainMissing(
             f"{tool.name} {tool.version} does not run on this machine: {error}; {_cure(tool)}"
