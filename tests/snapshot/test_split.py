@@ -24,7 +24,7 @@ from isolet.errors import ModuleInvalid
 from isolet.hostcalls.state import HostConstants, HostState
 from isolet.languages.interpreters import Interpreter
 from isolet.model import SnapshotInfo
-from isolet.snapshot import sections
+from isolet.snapshot import library, sections
 from isolet.snapshot.boot import INITIALISERS, NO_BASE, Booted, Booter, code_of, without_stack
 from isolet.snapshot.capture import Guest
 from isolet.snapshot.instructions import survey
@@ -247,3 +247,14 @@ def test_the_stack_below_its_pointer_is_not_stored() -> None:
     cut = without_stack(captured)
     assert cut.image_start == 65_536
     assert cut.image == bytes(70_000 - 65_536) + b"\2" * 10_000
+
+
+def test_a_library_gives_its_files_from_one_mapped_one(tmp_path: Path) -> None:
+    files = {"b/second": b"2" * 5000, "a": b"", "first": b"1"}
+    path = tmp_path / "library"
+    path.write_bytes(library.packed(files))
+    read = library.Library(str(path))
+    path.unlink()
+    assert dict(read) == files
+    assert "none" not in read
+    assert library.packed(dict(reversed(files.items()))) == library.packed(files)

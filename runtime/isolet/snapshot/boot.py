@@ -19,8 +19,6 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-import msgpack
-
 from .. import limits
 from ..engine.engine import Code, Engine, Template
 from ..errors import ArtifactCorrupt, ArtifactMissing, EngineFault, ModuleInvalid
@@ -30,6 +28,8 @@ from ..storage.artifacts import Artifacts
 from . import sections
 from .capture import Guest, Initialised, capture
 from .instructions import survey
+from .library import Library
+from .library import packed as library_packed
 from .make import Phases, Progress
 from .meter import meter
 from .rewrite import Captured
@@ -40,7 +40,7 @@ from .state import Base, State, packed, unpacked
 INITIALISERS = ("isolet_init",)
 NO_BASE = Base("", b"")
 # Raised when what `prepare` stores changes its form.
-_FORMAT = b"isolet interpreter 2\0"
+_FORMAT = b"isolet interpreter 3\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class Booter:
         library: Mapping[str, bytes] = {}
         if "library" in digests:
             with self._artifacts.open(digests["library"]) as verified:
-                library = msgpack.unpackb(_content(verified.path))
+                library = Library(verified.path)
         return self._machine(digests, code, state, library)
 
     def _make(
@@ -168,7 +168,7 @@ class Booter:
             code = code_of(self._engine, verified.path, parts.layout)
         library = self._interpreter.read_library()
         if library:
-            digests["library"] = self._artifacts.write(msgpack.packb(dict(library)), _PART).digest
+            digests["library"] = self._artifacts.write(library_packed(library), _PART).digest
         first = self._engine.link_state(self._engine.compile(parts.first), code, ())
         given = replace(guest(library), initialisers=("_initialize", "isolet_boot"), buffer=False, warmup=None)
         booted = capture(self._engine, first, windows(parts.layout), given)

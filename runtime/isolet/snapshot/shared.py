@@ -12,12 +12,11 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import msgpack
-
 from ..engine.engine import Code, Engine, Template
 from ..model import SnapshotInfo
 from ..storage.artifacts import Artifacts, Verified
 from .boot import INITIALISERS, NO_BASE, code_of
+from .library import Library
 from .state import Base, unpacked
 
 # Decompressed between two looks at the loop: 128 KiB become half a megabyte, in about a millisecond.
@@ -83,7 +82,7 @@ class Interpreters:
         library: Mapping[str, bytes] = {}
         if library_digest:
             async with opened(self._artifacts, library_digest) as verified:
-                library = msgpack.unpackb(_content(verified.path))
+                library = Library(verified.path)
         return Shared(code, Base(base_digest, state.memory), library)
 
 

@@ -268,7 +268,10 @@ def _inflate(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
 
 def _check_module(archive: zipfile.ZipFile) -> int:
     if MODULE_FILE not in archive.namelist():
-        raise ModuleInvalid(f"the zip has no {MODULE_FILE} at its top; put the compiled module there under that name")
+        raise ModuleInvalid(
+            f"the zip has no {MODULE_FILE} at its top; put the compiled module there under that name, "
+            "or choose a runtime that runs source (python3.11, nodejs22.x)"
+        )
     size = archive.getinfo(MODULE_FILE).file_size
     if size > limits.MODULE_BYTES_MAX:
         raise ModuleInvalid(
