@@ -49,7 +49,8 @@ def test_what_is_not_public_is_in_no_form(address: IPv4Address) -> None:
 
 @given(st.integers(0, 2**32 - 1).map(IPv4Address))
 def test_no_form_is_better_than_the_address_itself(address: IPv4Address) -> None:
-    assert all(reach(form) >= reach(address) for form in forms(address))
+    # ::1 is loopback, and not 0.0.0.1.
+    assert all(reach(form) >= reach(address) for form in forms(address) if form != ip_address("::1"))
 
 
 @given(st.integers(0, 2**128 - 1).map(IPv6Address))
@@ -83,9 +84,9 @@ def test_public_addresses_are_reached(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["127.0.0.1", "0.0.0.0", "10.0.0.1", "100.64.0.1", "169.254.169.254", "168.63.129.16", "100.100.100.200",
-     "192.0.0.192", "255.255.255.255", "224.0.0.251", "::", "::1", "::127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe",
-     "2002:a9fe:a9fe::", "fe80::1", "fe80::1%eth0", "2a00::1%eth0", "fc00::1", "fd00:ec2::254", "fd20:ce::254",
-     "ff02::1", "2001:db8::1", "3fff::1", "5f00::1", "100::1", "fec0::1", "1::1"],
+     "192.0.0.192", "255.255.255.255", "224.0.0.251", "::", "::1", "::127.0.0.1", "::ffff:169.254.169.254",
+     "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::", "fe80::1", "fe80::1%eth0", "2a00::1%eth0", "fc00::1", "fd00:ec2::254",
+     "fd20:ce::254", "ff02::1", "2001:db8::1", "3fff::1", "5f00::1", "100::1", "fec0::1", "1::1"],
 )  # fmt: skip
 def test_these_are_not(text: str) -> None:
     assert not is_reachable(ip_address(text), ())
@@ -105,7 +106,7 @@ def test_what_is_opened_is_reached_in_its_own_form_only() -> None:
 def test_some_addresses_nothing_opens(address: IPv4Address) -> None:
     everything = (ip_network("0.0.0.0/0"), ip_network("::/0"))
     assert not is_reachable(address, everything)
-    assert not any(is_reachable(form, everything) for form in forms(address))
+    assert not any(is_reachable(form, everything) for form in forms(address) if form != ip_address("::1"))
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1", "10.0.0.0/8", "192.168.1.0/24", "::1", "fd12::/16", "2001:db8::/32"])
