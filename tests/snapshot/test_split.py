@@ -20,7 +20,7 @@ import running
 from isolet import abi, limits
 from isolet.engine.engine import wat
 from isolet.engine.isolate import Isolate, drive
-from isolet.errors import ModuleInvalid
+from isolet.errors import EngineFault, ModuleInvalid
 from isolet.hostcalls.state import HostConstants, HostState
 from isolet.languages.interpreters import Interpreter
 from isolet.model import SnapshotInfo
@@ -163,6 +163,14 @@ def test_less_memory_than_the_interpreter_needs_is_refused_with_the_cure(house: 
     house.boot("print 1")
     with pytest.raises(ModuleInvalid, match="raise `memory_mb`"):
         house.boot("print 1", memory_mb=1)
+
+
+def test_an_interpreter_that_does_not_boot_is_our_fault_not_the_programs(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Small, "read_library", lambda self: {})  # it traps without its word
+    with pytest.raises(EngineFault, match="small does not boot"):
+        house.boot("print 1")
 
 
 # ── the passes ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -28,6 +28,7 @@ from ..storage.artifacts import Artifacts
 from . import sections
 from .capture import Guest, Initialised, capture
 from .instructions import survey
+from .instrument import Instrumented
 from .library import Library
 from .library import packed as library_packed
 from .make import Phases, Progress
@@ -171,14 +172,20 @@ class Booter:
             digests["library"] = self._artifacts.write(library_packed(library), _PART).digest
         first = self._engine.link_state(self._engine.compile(parts.first), code, ())
         given = replace(guest(library), initialisers=("_initialize", "isolet_boot"), buffer=False, warmup=None)
-        booted = capture(self._engine, first, windows(parts.layout), given)
-        if booted.captured is None:
-            raise EngineFault(f"{self._interpreter.name} cannot be frozen: {'; '.join(booted.warnings)}")
-        captured = without_stack(booted.captured)
+        captured = without_stack(self._booted(first, windows(parts.layout), given))
         content = packed(parts.layout, captured, NO_BASE)
         digests["base"] = self._artifacts.write(content, _PART).digest
         self._artifacts.bind(self._key, digests)
         return self._machine(digests, code, State(parts.layout, captured), library)
+
+    def _booted(self, first: Template, seen: Instrumented, guest: Guest) -> Captured:
+        try:
+            booted = capture(self._engine, first, seen, guest)
+        except ModuleInvalid as error:  # the interpreter is ours: no program is to blame
+            raise EngineFault(f"{self._interpreter.name} does not boot: {error.message}") from None
+        if booted.captured is None:
+            raise EngineFault(f"{self._interpreter.name} cannot be frozen: {'; '.join(booted.warnings)}")
+        return booted.captured
 
     def _machine(
         self,

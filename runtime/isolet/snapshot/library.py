@@ -1,6 +1,6 @@
 """An interpreter's library as one artifact: mapped, so that all processes of a machine share its pages.
 
-    8 bytes: the index's length, little endian · the index: msgpack, name → [offset, length] · the files, one after another
+    8 bytes, little endian: the index's length · the index, msgpack: name → [offset, length] · the files, end to end
 
 Whether the bytes are ours is the MAC's to say (storage/artifacts.py).
 """
