@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from isolet.languages import c, go, starter
+from isolet.languages import assemblyscript, c, go, starter
 from running import ROOT
 
 
 def test_the_sdks_are_links_to_the_one_copy() -> None:
     assert c.SDK.resolve() == ROOT / "sdk" / "c"
     assert go.SDK.resolve() == ROOT / "sdk" / "go"
+    assert assemblyscript.SDK.resolve() == ROOT / "sdk" / "assemblyscript"
 
 
 @pytest.mark.slow
@@ -34,7 +35,8 @@ def test_a_wheel_holds_the_sdks_and_the_templates(tmp_path: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     here = "isolet/languages"
     expected = {f"{here}/sdk/c/isolet.h"}
-    expected |= {f"{here}/sdk/go/{file.relative_to(go.SDK.resolve())}" for file in go.SDK.resolve().rglob("*.*")}
+    for language, sdk in (("go", go.SDK.resolve()), ("assemblyscript", assemblyscript.SDK.resolve())):
+        expected |= {f"{here}/sdk/{language}/{file.relative_to(sdk)}" for file in sdk.rglob("*.*")}
     for language in starter.LANGUAGES:
         expected |= {f"{here}/templates/{language}/{file.name}" for file in (starter.TEMPLATES / language).iterdir()}
     assert expected <= names, expected - names

@@ -25,6 +25,7 @@ CASES: list[tuple[Path, Any]] = [
     (ROOT / "functions" / "accesslog", {"log": '::1 - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 1\n' * 3}),
     (ROOT / "functions" / "thumbnail", http_event("GET", "/thumbnail")),
     (GUESTS / "c", {"op": "draw"}),
+    (GUESTS / "assemblyscript", {"op": "recode", "data": b"\x81\xa1a\x92\x01\xc0"}),
     (BENCHED / "table", {"index": 7}),
     (BENCHED / "gomap", {"index": 7}),
 ]
@@ -40,7 +41,7 @@ def test_a_frozen_function_answers_as_an_unfrozen_one(directory: Path, event: An
     assert guest.invoke(event) == answer, "nothing that an invocation writes is seen by another one"
 
 
-@pytest.mark.parametrize("language", ["c", "go"])
+@pytest.mark.parametrize("language", ["c", "go", "assemblyscript"])
 def test_clones_of_one_snapshot_draw_different_numbers(language: str) -> None:
     guest = frozen(GUESTS / language)
     draws = [guest.invoke({"op": "draw"}, bytes([n]) * 16) for n in range(20)]

@@ -2,14 +2,11 @@
 import {
   ANY_VERSION,
   Context,
-  Entry,
   Failure,
   FetchRequest,
   HttpRequest,
   HttpResponse,
   Kind,
-  Level,
-  Page,
   Result,
   Value,
   call,
@@ -190,10 +187,6 @@ function fetched(given: Value): Value {
       .set("headers", answer.headers)
       .set("body", answer.body),
   );
-}
-
-class Cyclic {
-  next: Cyclic | null = null;
 }
 
 handle((event: Value, context: Context): Value => {
