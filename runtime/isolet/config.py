@@ -17,6 +17,8 @@
     [cache]
     artifact_bytes = "4 GiB"          # on disk, of compiled snapshots
     snapshots = 1000                  # loaded, per worker
+    image_bytes = "512 MiB"           # of their memory images, per worker …
+    idle_image_bytes = "32 MiB"       # … and of those that nobody called for a minute
 
     [build]
     cpu_s = 30
@@ -92,6 +94,8 @@ class Config:
     prices: Prices = Prices()
     artifact_bytes: int = limits.ARTIFACTS_BYTES_MAX
     snapshots: int = limits.SNAPSHOTS_LOADED_MAX
+    image_bytes: int = limits.SNAPSHOT_IMAGES_BYTES_MAX
+    idle_image_bytes: int = limits.SNAPSHOT_IMAGES_IDLE_BYTES_MAX
     build: BuildLimits = BuildLimits()
     routes_ack_s: float = limits.ROUTES_ACK_S
     request_s: float = limits.CONTROL_REQUEST_S
@@ -228,6 +232,8 @@ KEYS: Mapping[str, Parse] = {
     "billing.per_billion_fuel": _price,
     "cache.artifact_bytes": _size(64 * limits.MIB, 1024 * limits.GIB),
     "cache.snapshots": _whole(1, 100_000),
+    "cache.image_bytes": _size(1 * limits.MIB, 1024 * limits.GIB),
+    "cache.idle_image_bytes": _size(0, 1024 * limits.GIB),
     "build.cpu_s": _whole(1, 3_600),
     "build.wall_s": _whole(1, 3_600),
     "build.memory_bytes": _size(256 * limits.MIB, 64 * limits.GIB),

@@ -254,6 +254,8 @@ def make_worker(config: Config) -> Worker:
         ),
         packages=Packages(config.packages_path),
         snapshots_max=config.snapshots,
+        image_bytes_max=config.image_bytes,
+        idle_image_bytes_max=config.idle_image_bytes,
         request_s=config.request_s,
         billing_step_ms=config.billing_step_ms,
     )

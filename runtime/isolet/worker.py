@@ -42,6 +42,8 @@ class Worker:
         artifacts: Artifacts,
         packages: Packages,
         snapshots_max: int = limits.SNAPSHOTS_LOADED_MAX,
+        image_bytes_max: int = limits.SNAPSHOT_IMAGES_BYTES_MAX,
+        idle_image_bytes_max: int = limits.SNAPSHOT_IMAGES_IDLE_BYTES_MAX,
         billing_step_ms: int = 1,
         request_s: float = limits.CONTROL_REQUEST_S,
     ) -> None:
@@ -51,7 +53,9 @@ class Worker:
         self.routes = RoutingTable()
         self.scheduler = Scheduler(asyncio.get_running_loop())
         self.recorder = Recorder(self._send_records, billing_step_ms)
-        self.cache = SnapshotCache(engine, artifacts, self._rebuild, packages.files, snapshots_max)
+        self.cache = SnapshotCache(
+            engine, artifacts, self._rebuild, packages.files, snapshots_max, image_bytes_max, idle_image_bytes_max
+        )
         # What was asked of those above, by capability: calls, bytes up, bytes down.
         self.asked: dict[str, list[int]] = {}
         self.invoker = Invoker(

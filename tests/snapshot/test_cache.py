@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -181,3 +182,75 @@ async def test_forgotten_snapshot_is_loaded_anew(storage: Storage) -> None:
     cache.forget(info.digest)
     assert cache.peek(info.digest) is None
     assert await cache.load(info) is not loaded
+
+
+# ── images ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+IMAGE = 100_000
+
+
+class Images(Storage):
+    """Snapshots that say they hold IMAGE bytes each."""
+
+    def _store(self, text: str) -> SnapshotInfo:
+        return self.artifacts.write(self.engine.compile(wat(text)).serialize(), replace(INFO, image_bytes=IMAGE))
+
+    def bounded(self, images: float, idle: float = 100, idle_s: float = 1000) -> SnapshotCache:
+        return SnapshotCache(
+            self.engine,
+            self.artifacts,
+            self.rebuild,
+            lambda digest: {},
+            image_bytes_max=int(images * IMAGE),
+            idle_bytes_max=int(idle * IMAGE),
+            idle_s=idle_s,
+        )
+
+
+@pytest.fixture
+def images(engine: Engine, tmp_path: Path) -> Images:
+    return Images(engine, tmp_path)
+
+
+async def test_images_are_bounded_by_their_bytes_least_recently_used_first(images: Images) -> None:
+    cache, infos = images.bounded(2.5), [images.build(number) for number in range(3)]
+    for info in infos[:2]:
+        await cache.load(info)
+    cache.peek(infos[0].digest)
+    await cache.load(infos[2])
+    assert [cache.peek(info.digest) is not None for info in infos] == [True, False, True]
+    assert cache.image_bytes == 2 * IMAGE
+    cache.close()
+
+
+async def test_one_image_that_is_larger_than_the_bound_is_kept_while_it_is_the_last(images: Images) -> None:
+    cache, infos = images.bounded(0.5), [images.build(number) for number in range(2)]
+    for info in infos:
+        await cache.load(info)
+    assert [cache.peek(info.digest) is not None for info in infos] == [False, True]
+    cache.close()
+
+
+async def test_what_nobody_calls_leaves_until_little_is_kept(images: Images) -> None:
+    cache, infos = images.bounded(100, idle=2, idle_s=0.01), [images.build(number) for number in range(5)]
+    for info in infos:
+        await cache.load(info)
+    async with asyncio.timeout(30):
+        while len(cache) > 2:
+            await asyncio.sleep(0.01)
+    assert cache.image_bytes == 2 * IMAGE
+    assert cache.peek(infos[4].digest) is not None, "the oldest leave first"
+    assert (await cache.load(infos[0])).info == infos[0]
+    cache.close()
+
+
+async def test_what_is_called_stays(images: Images) -> None:
+    cache, infos = images.bounded(100, idle=0, idle_s=0.01), [images.build(number) for number in range(2)]
+    for info in infos:
+        await cache.load(info)
+    async with asyncio.timeout(30):
+        while len(cache) > 1:
+            assert cache.peek(infos[0].digest) is not None
+            await asyncio.sleep(0)
+    assert cache.peek(infos[0].digest) is not None
+    cache.close()
