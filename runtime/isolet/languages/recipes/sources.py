@@ -13,6 +13,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -143,7 +144,26 @@ def npm(package: str, version: str) -> Fetch:
     """A package of npm's: the file is <package>-<version>.tgz."""
 
     def fetch(directory: Path, progress: Progress) -> None:
-        command: list[str | Path] = [*toolchain.npm_command(progress), "pack", "--silent", "--ignore-scripts", f"{package}@{version}"]
-        _run(command, directory, {**os.environ, **toolchain.npm_variables()})
+        command: list[str | Path] = [
+            *toolchain.npm_command(progress),
+            "pack",
+            "--silent",
+            "--ignore-scripts",
+            f"{package}@{version}",
+        ]
+        _run(command, directory, os.environ)
+
+    return fetch
+
+
+def pypi(package: str, version: str) -> Fetch:
+    """A source distribution of PyPI's: the file is <package>-<version>.tar.gz, with underscores."""
+
+    def fetch(directory: Path, progress: Progress) -> None:
+        command: list[str | Path] = [
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"),
+            *("--no-deps", "--no-binary=:all:", "--dest", directory, f"{package}=={version}"),
+        ]
+        _run(command, directory, os.environ)
 
     return fetch

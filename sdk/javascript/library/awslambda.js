@@ -1,0 +1,71 @@
+// `awslambda`, the global with which a handler says that it streams its answer.
+//
+// isolet answers whole: what was written to the stream is put together, and for HTTP the metadata that
+// HttpResponseStream.from was given becomes status, headers and cookies.
+"use strict";
+const STREAMING = Symbol.for("aws.lambda.runtime.handler.streaming");
+
+function streamifyResponse(handler) {
+  handler[STREAMING] = "response";
+  return handler;
+}
+
+class HttpResponseStream {
+  static from(stream, metadata) {
+    stream.metadata = metadata;
+    stream.setContentType("application/vnd.awslambda.http-integration-response");
+    return stream;
+  }
+}
+
+// What is written to it, and a promise of its end.
+function makeStream() {
+  const { Writable } = require("stream");
+  const chunks = [];
+  const stream = new Writable({
+    decodeStrings: true,
+    write(chunk, encoding, done) {
+      chunks.push(chunk);
+      done();
+    },
+  });
+  stream.setContentType = (type) => (stream.contentType = type);
+  stream.ended = new Promise((resolve, reject) => stream.on("finish", resolve).on("error", reject));
+  stream.bytes = () => Buffer.concat(chunks);
+  return stream;
+}
+
+function answer(stream) {
+  const bytes = stream.bytes();
+  const isText = require("buffer").isUtf8(bytes);
+  const text = isText ? bytes.toString() : undefined;
+  const { metadata, contentType } = stream;
+  if (metadata) {
+    const body = isText ? { body: text, isBase64Encoded: false } : { body: bytes.toString("base64"), isBase64Encoded: true };
+    return { statusCode: 200, ...metadata, ...body };
+  }
+  if (contentType && isText) return { statusCode: 200, headers: { "content-type": contentType }, body: text };
+  if (!isText) return { statusCode: 200, headers: { "content-type": contentType ?? "application/octet-stream" }, body: bytes.toString("base64"), isBase64Encoded: true };
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+// Calls a handler of (event, stream, context).
+function run(handler, event, context) {
+  const { succeed, fail } = context;
+  const { callbackWaitsForEmptyEventLoop, done, succeed: s, fail: f, ...rest } = context;
+  const stream = makeStream();
+  stream.ended.then(() => undefined, () => undefined);
+  const result = handler(event, stream, { ...rest, callbackWaitsForEmptyEventLoop });
+  if (typeof result?.then !== "function") return fail("Streaming does not support non-async handlers.");
+  return result.then(() => {
+    if (!stream.writableEnded) return fail("Response stream is not finished.");
+    return stream.ended.then(() => succeed(answer(stream)), fail);
+  }, fail);
+}
+
+module.exports = { streamifyResponse, HttpResponseStream };
+Object.defineProperty(module.exports, "run", { value: run, enumerable: false });
