@@ -30,9 +30,10 @@ pub fn call(request: []const u8) error{OutOfMemory}!Answer {
     if (!is_guest) return .{ .status = -2 };
     const len = imports.call(request.ptr, @intCast(request.len));
     if (len < 0) return .{ .status = len };
-    const reply = try allocator.alloc(u8, @intCast(len));
-    const status = imports.take(reply.ptr);
-    return if (status < 0) .{ .status = status } else .{ .reply = reply };
+    // One more: nothing at all would lie nowhere.
+    const room = try allocator.alloc(u8, @as(usize, @intCast(len)) + 1);
+    const status = imports.take(room.ptr);
+    return if (status < 0) .{ .status = status } else .{ .reply = room[0 .. room.len - 1] };
 }
 
 /// Ends the invocation with an outcome that is an error.

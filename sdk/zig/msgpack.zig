@@ -380,13 +380,13 @@ pub const Writer = struct {
         switch (@typeInfo(T)) {
             .void, .null => try to.nil(),
             .bool => try to.boolean(value),
-            .int, .comptime_int => if (value < 0) try to.int(value) else try to.uint(value),
+            .int, .comptime_int => if (value < 0) try to.int(@intCast(value)) else try to.uint(@intCast(value)),
             .float, .comptime_float => try to.float(value),
             .optional => if (value) |there| try to.put(there) else try to.nil(),
             .@"enum" => try to.string(@tagName(value)),
             .array => try to.sequence(&value),
             .pointer => |pointer| switch (pointer.size) {
-                .one => if (isText(pointer.child)) try to.string(value) else try to.put(value.*),
+                .one => if (comptime isText(pointer.child)) try to.string(value) else try to.put(value.*),
                 .slice => if (pointer.child == u8) try to.string(value) else try to.sequence(value),
                 else => @compileError("isolet cannot encode a " ++ @typeName(T)),
             },
@@ -516,9 +516,9 @@ pub fn decode(comptime T: type, value: Value, allocator: Allocator) DecodeError!
         .float => return @floatCast(value.float() orelse return mismatch(value, "a number")),
         .optional => |optional| return if (value.isNil()) null else try decode(optional.child, value, allocator),
         .@"enum" => {
-            const name = value.string() orelse return mismatch(value, "a " ++ shortName(T));
+            const name = value.string() orelse return mismatch(value, "a " ++ comptime shortName(T));
             if (std.meta.stringToEnum(T, name)) |found| return found;
-            misfit = .{ .found = "another text", .wanted = "a " ++ shortName(T) };
+            misfit = .{ .found = "another text", .wanted = "a " ++ comptime shortName(T) };
             return error.TypeError;
         },
         .array => |array| return decodeArray(T, array.child, array.len, value, allocator),

@@ -34,7 +34,7 @@ export fn isolet_init() void {
 export fn isolet_handle(ptr: u32, len: u32) u64 {
     const bytes = outcome(@as([*]const u8, @ptrFromInt(ptr))[0..len]) catch
         "\x81\xa5error\x82\xa4type\xb3Runtime.OutOfMemory\xa7message\xd9\x35" ++
-        "the outcome does not fit in memory: raise `memory_mb`";
+            "the outcome does not fit in memory: raise `memory_mb`";
     return @as(u64, @intFromPtr(bytes.ptr)) << 32 | bytes.len;
 }
 

@@ -21,7 +21,7 @@ from scripted import Reply, ScriptedGuest
 from vectors import named, ordered
 
 GUESTS = Path(__file__).parent / "guests"
-SDKS = ("c", "c-native", "go", "rust", "assemblyscript")
+SDKS = ("c", "c-native", "go", "rust", "zig", "assemblyscript")
 CALLS = vectors.cases("capabilities.json", "calls")
 
 

@@ -35,7 +35,7 @@ def served(sdk: str) -> Serve:
     return serve_natively if sdk == "c-native" else guest(sdk).serve
 
 
-SDKS = ("c", "c-native", "go", "rust", "assemblyscript")
+SDKS = ("c", "c-native", "go", "rust", "zig", "assemblyscript")
 
 
 def ask(sdk: str, event: dict[str, Any]) -> Any:
