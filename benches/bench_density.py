@@ -56,8 +56,10 @@ def make(directory: str, language: str, count: int) -> None:
         made.append(snapshot_to_plain(house.snapshot(language, files, f"f{number}")))
         if number == 0:
             began_s = time.perf_counter()  # the first one compiled the interpreter
-        print(f"\rmade {number + 1} of {count}", end="", file=sys.stderr, flush=True)
-    print("\r" + " " * 40 + "\r", end="", file=sys.stderr)
+        if sys.stderr.isatty():
+            print(f"\rmade {number + 1} of {count}", end="", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print("\r" + " " * 40 + "\r", end="", file=sys.stderr)
     each_ms = (time.perf_counter() - began_s) * 1000 / max(1, count - 1)
     Path(directory, "snapshots").write_bytes(msgpack.packb({"made": made, "each_ms": each_ms}))
 

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import random
+import weakref
 from collections import Counter
 from pathlib import Path
 
@@ -337,3 +338,18 @@ async def test_nothing_is_left_over_ten_thousand_mixed_invocations(tmp_path: Pat
     # thousands.
     assert after[1] <= before[1] + plane.engine.settings.isolates_max
     assert {"answer", "Raised", "Trapped", "OutOfFuel", "OutOfMemory", "AbiViolation", "Cancelled"} <= set(ended)
+
+
+@pytest.mark.anyio
+async def test_a_snapshot_that_left_the_cache_is_freed_though_its_function_may_be_called_again(tmp_path: Path) -> None:
+    plane = Plane(tmp_path)
+    target = plane.target("answers")
+    assert (await plane.invoke(target)).value == 1
+    loaded = plane.cache.peek(target.snapshot.digest)
+    assert loaded is not None
+    gone = weakref.ref(loaded.template.module)
+    plane.cache.forget(target.snapshot.digest)
+    del loaded
+    gc.collect()
+    assert gone() is None
+    assert (await plane.invoke(target)).value == 1

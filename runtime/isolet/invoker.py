@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from os import urandom
@@ -86,7 +87,8 @@ class Prepared:
         self.timeout_ms = int(target.timeout_s * 1e3)
         # An isolate restored while the loop had nothing else to do, for the next invocation; and what it is made of.
         self.spare: Isolate | None = None
-        self.loaded: Loaded | None = None
+        # Weakly: a snapshot that leaves the cache must not stay for the next call of its function.
+        self.loaded: weakref.ref[Loaded] | None = None
         self.log_stream = f"{day}/[{target.version}]{worker_name}"
         memory_mb = target.memory_bytes // limits.MIB
         self.envelope = abi.pack_constants(
@@ -104,6 +106,10 @@ class Prepared:
             capabilities=target.capabilities,
             upward=tenant.upward,
         )
+
+    def snapshot(self) -> Loaded | None:
+        """What it was run from last, if that is still loaded."""
+        return None if self.loaded is None else self.loaded()
 
 
 class Attempt(Run):
@@ -139,9 +145,10 @@ class Attempt(Run):
         """Gives the attempt its isolate and its first slice."""
         invoker, prepared, invocation = self._invoker, self._prepared, self.invocation
         target, info = prepared.target, loaded.info
-        if prepared.loaded is not loaded:
-            prepared.loaded = loaded
+        if prepared.snapshot() is not loaded:
+            prepared.loaded = weakref.ref(loaded)
             prepared.constants.library = loaded.library
+        self._loaded = loaded
         payload = abi.pack_envelope(
             invocation.event,
             prepared.envelope,
@@ -232,8 +239,8 @@ class Attempt(Run):
             self._done(outcome)
         finally:
             if isolate is not None:
-                if error is None and not isolate.noted and prepared.loaded is not None:
-                    isolate.note_written(prepared.loaded.info.memory_bytes)
+                if error is None and not isolate.noted and self._loaded is not None:
+                    isolate.note_written(self._loaded.info.memory_bytes)
                 isolate.close()
             invoker.recorder.record(invocation, outcome, time.time())
         if prepared.spare is None and error is None:
@@ -354,7 +361,8 @@ class Invoker:
 
     def want_spare(self, prepared: Prepared) -> None:
         """Restores an isolate for the next invocation of this function, once the loop comes to it and is idle."""
-        if self._wanted is None and self._spares_max and prepared.loaded is not None and prepared.loaded.info.baked:
+        loaded = prepared.snapshot()
+        if self._wanted is None and self._spares_max and loaded is not None and loaded.info.baked:
             self._wanted = prepared
             loop = self.scheduler.loop
             assert loop is not None
@@ -363,7 +371,7 @@ class Invoker:
     def _make_spare(self) -> None:
         prepared, self._wanted = self._wanted, None
         assert prepared is not None, "wanted once"
-        loaded, target = prepared.loaded, prepared.target
+        loaded, target = prepared.snapshot(), prepared.target
         if self.scheduler.runnable or prepared.spare is not None or loaded is None or id(target) not in self._prepared:
             return  # busy: whoever comes next restores its own
         isolate = Isolate(self.engine, loaded.template, target.memory_bytes, target.fuel)

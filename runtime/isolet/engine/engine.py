@@ -53,7 +53,7 @@ class EngineSettings:
 class Module:
     """Compiled code. `imports`: (module, name, kind) and `exports`: (name, kind) as wasmtime sees them."""
 
-    __slots__ = ("_module",)
+    __slots__ = ("__weakref__", "_module")
 
     def __init__(self, module: wasmtime.Module) -> None:
         self._module = module

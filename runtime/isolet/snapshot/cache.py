@@ -39,7 +39,7 @@ class Loaded:
     """A snapshot that isolates can be born from. `info` is what the artifact's seal says, not what a route said.
     `library` is its interpreter's."""
 
-    __slots__ = ("info", "library", "template", "used")
+    __slots__ = ("__weakref__", "info", "library", "template", "used")
 
     def __init__(self, template: Template, info: SnapshotInfo, library: Mapping[str, bytes] = _NO_LIBRARY) -> None:
         self.template = template
