@@ -22,6 +22,7 @@ import math
 import os
 import shutil
 import sys
+import sysconfig
 import tempfile
 import time
 import traceback
@@ -29,7 +30,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 REQUEST_ID = "00000000-0000-0000-0000-000000000007"
-TASK_ROOT, TMP = "/var/task", "/tmp"
+TASK_ROOT, TMP, LIBRARY = "/var/task", "/tmp", "/var/lang/lib/python3.11"
 # What comes before the user's own frames in a traceback.
 OURS: tuple[str | None, ...] = (__file__, "<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
 
@@ -133,7 +134,15 @@ def handle(handler: Callable[[Any, Any], Any], event: str, context: Context) -> 
         except Exception as error:
             raise Fault("Runtime.MarshalError", f"Unable to marshal response: {error}") from None
     except Exception as error:
-        return failure(error)
+        return told(failure(error))
+
+
+def told(error: dict[str, Any]) -> dict[str, Any]:
+    """A failure is also logged."""
+    message = f": {error['errorMessage']}" if error["errorMessage"] else ""
+    print(f"[ERROR] {error['errorType']}{message}", "Traceback (most recent call last):", sep="\n")
+    print("".join(error["stackTrace"]), end="")
+    return error
 
 
 class Filter(logging.Filter):
@@ -145,10 +154,9 @@ class Filter(logging.Filter):
 def set_up_logging() -> None:
     logging.Formatter.converter = time.gmtime
     handler = logging.StreamHandler(sys.stdout)
-    handler.terminator = ""
     handler.setFormatter(
         logging.Formatter(
-            "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n", "%Y-%m-%dT%H:%M:%S"
+            "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s", "%Y-%m-%dT%H:%M:%S"
         )
     )
     handler.addFilter(Filter())
@@ -202,11 +210,13 @@ def main() -> None:
     except Exception as error:
         failed = failure(error)
     for event in request["events"]:
-        work = (lambda: failed) if failed else (lambda event=event: handle(handler, event, context))  # type: ignore[misc]
+        work = (lambda: told(failed)) if failed else (lambda event=event: handle(handler, event, context))  # type: ignore[misc]
         status, answer, log = forked(work)
         text = json.dumps({"status": status, "answer": answer, "log": log})
-        # The function was told other names of the two directories than a guest is.
-        outcomes.write(text.replace(directory, TASK_ROOT).replace(tmp, TMP) + "\n")
+        # The function was told other names of these directories than a guest is.
+        for ours, guests in ((directory, TASK_ROOT), (tmp, TMP), (sysconfig.get_path("stdlib"), LIBRARY)):
+            text = text.replace(ours, guests)
+        outcomes.write(text + "\n")
         shutil.rmtree(tmp)
         os.mkdir(tmp)
     os.rmdir(tmp)

@@ -120,7 +120,13 @@ def exited(status: int) -> dict[str, str]:
 # ── what is compared ────────────────────────────────────────────────────────────────────────────────────────────
 
 _ID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
-_MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+# Ids, moments as Lambda, powertools and CloudWatch's metrics write them, durations.
+_VARYING = re.compile(
+    _ID.pattern
+    + r"|\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.,]\d{3}(?:Z|[+]\d{4})"
+    + r"|\b1[6-9]\d{11}\b"
+    + r"|\b\d+\.\d+ ms\b"
+)
 _HOST_LINE = re.compile(r"(START|END|REPORT) RequestId: .*")
 _FRAME = re.compile(r'  File "(?P<file>[^"]*)"')
 _REPEATED = re.compile(r"\[Previous line repeated \d+ more times\]")
@@ -146,7 +152,7 @@ def _own(line: str) -> bool:
 
 
 def logged(text: str) -> list[str]:
-    """The function's own log lines, without moments and ids; in tracebacks, the user's own frames."""
+    """The function's own log lines, without what varies; in tracebacks, the user's own frames."""
     lines: list[str] = []
     own = True
     for line in text.splitlines():
@@ -157,8 +163,8 @@ def logged(text: str) -> list[str]:
         elif not line.startswith("    "):
             own = True
         if own and not re.fullmatch(r"\s*[~^]+", line):
-            lines.append(_MOMENT.sub("<moment>", _ID.sub("<id>", line)))
-    return lines
+            lines.append(_VARYING.sub("<varies>", _REPEATED.sub("[…]", line)))
+    return [line for line in lines if line.strip()]
 
 
 # ── the laws ────────────────────────────────────────────────────────────────────────────────────────────────────

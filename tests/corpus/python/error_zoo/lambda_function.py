@@ -97,7 +97,6 @@ CASES = {
     "generator": lambda: list(generator()),
     "recursive": lambda: recursive(5),
     "file": lambda: open("/var/task/nothing.txt"),
-    "read_only": lambda: open("/var/task/new.txt", "w"),
     "json": multi_line,
     "note": with_note,
     "group": group,
