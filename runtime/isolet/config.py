@@ -120,6 +120,10 @@ class Config:
         return self.data / "artifacts.key"
 
     @property
+    def secrets_key_path(self) -> Path:
+        return self.data / "secrets.key"
+
+    @property
     def socket_path(self) -> Path:
         return self.data / "keeper.sock"
 

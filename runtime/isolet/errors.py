@@ -212,6 +212,22 @@ class CallRefused(CallerError):
         self.cause = cause
 
 
+class UnknownSecret(CallerError):
+    name = "ResourceNotFoundException"
+
+
+class SecretExists(CallerError):
+    """A secret of this name, or a version of it, is there with another value."""
+
+    name = "ResourceExistsException"
+
+
+class SecretDeleted(CallerError):
+    """The secret is marked for deletion."""
+
+    name = "InvalidRequestException"
+
+
 # ── the function's fault ────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -22,7 +22,7 @@ from .aws.http import Headers, call
 from .clock import Clock, SystemClock
 from .config import Prices
 from .deployments import Build, Deployments, Evict
-from .errors import Conflict, InvalidParameter, UnsupportedOperation
+from .errors import Conflict, InvalidParameter, StorageUnavailable, UnsupportedOperation
 from .fleet import Fleet
 from .link import Handler, Link
 from .metrics import Metrics
@@ -36,6 +36,7 @@ from .storage.ledger import Ledger
 from .storage.logs import Logs
 from .storage.packages import Packages
 from .storage.registry import Registry
+from .storage.secrets import Secrets
 from .uplink import PROTOCOL
 
 logger = logging.getLogger("isolet.keeper")
@@ -51,6 +52,7 @@ class Keeper:
         packages_path: Path,
         artifacts_path: Path,
         key_path: Path,
+        secrets_key_path: Path | None = None,
         build: Build,
         evict: Evict = lambda in_use: None,
         prices: Prices | None = None,
@@ -82,8 +84,9 @@ class Keeper:
         self.logs = Logs(self._database)
         self.kv = Kv(self._database, self._clock)
         self.outbound = Outbound(outbound_private)
+        self.secrets = Secrets(self._database, self._clock, secrets_key_path or key_path.with_name("secrets.key"))
         self._app = control_app(
-            self.deployments, self.logs, self.ledger, prices or Prices(), self._metrics_text, self._health
+            self.deployments, self.logs, self.ledger, self.secrets, prices or Prices(), self._metrics_text, self._health
         )
         self._watching: set[asyncio.Task[None]] = set()
         self._controlling: set[asyncio.Task[Any]] = set()
@@ -94,7 +97,7 @@ class Keeper:
         self._database.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         await self._database.open()
         await self.deployments.restore()
-        self._sweeping = asyncio.ensure_future(self.kv.sweep_for_ever())
+        self._sweeping = asyncio.ensure_future(self._sweep())
 
     async def close(self) -> None:
         """Ends in order: what was accepted is finished or, as far as it is a build, goes on at the next start."""
@@ -105,6 +108,16 @@ class Keeper:
         await self.deployments.close()
         self.outbound.close()
         await self._database.close()
+
+    async def _sweep(self) -> None:
+        """Removes what is over: nobody sees it any more, this gives its room back."""
+        while True:
+            await asyncio.sleep(limits.SWEEP_STORAGE_S)
+            try:
+                await self.kv.sweep()
+                await self.secrets.sweep()
+            except StorageUnavailable as reason:
+                logger.warning("what is over stays a little longer: %s", reason)
 
     async def control(
         self, method: str, path: str, query: str, headers: Headers, body: bytes
@@ -142,6 +155,8 @@ class Keeper:
             return await self.kv.serve(*body)
         if operation == "fetch":
             return await self.outbound.serve(*body)
+        if operation == "secret":
+            return await self.secrets.serve(*body)
         if operation == "rebuild":
             return snapshot_to_plain(await self.deployments.rebuild(*body))
         if operation == "hello":

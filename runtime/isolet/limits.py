@@ -142,8 +142,9 @@ KV_TENANT_ENTRIES_MAX = 1_000_000
 KV_ENTRY_BYTES = 128
 # Requests of one tenant that the database has before it: a batch has room for those of eight.
 KV_TENANT_CALLS_MAX = 64
-# Entries whose time is over are removed so often, and at most so many in one transaction; they are invisible before.
-KV_SWEEP_S = 10.0
+# What is over (entries, deleted secrets) is removed so often; it is invisible before. Of entries at most so many in one
+# transaction.
+SWEEP_STORAGE_S = 10.0
 KV_SWEEP_ENTRIES = 1_000
 # Requests to the outside: of one invocation, and what each may carry. Precedent: an invocation's own body, and Lambda's
 # 6 MB.
@@ -161,6 +162,8 @@ assert FETCH_TENANT_BYTES_MAX > 4 * (FETCH_REQUEST_BYTES_MAX + FETCH_RESPONSE_BY
 FETCH_CONNECT_S = 3.0
 # Threads that look names up. A look-up may take ten seconds, and a tenant has FETCH_TENANT_CALLS_MAX of them.
 FETCH_RESOLVERS_MAX = 256
+SECRET_BYTES_MAX = 64 * KIB  # Precedent: Secrets Manager.
+SECRETS_MAX = 10_000  # of one tenant
 # WASI's random_get has no short answer.
 RANDOM_GET_BYTES_MAX = 1 * MIB
 SLEEP_S_MAX = TIMEOUT_S_MAX

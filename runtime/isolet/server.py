@@ -173,6 +173,7 @@ def make_keeper(config: Config) -> Keeper:
         packages_path=config.packages_path,
         artifacts_path=config.artifacts_path,
         key_path=config.key_path,
+        secrets_key_path=config.secrets_key_path,
         build=_build(config),
         evict=_evict(config),
         prices=config.prices,

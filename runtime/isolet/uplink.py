@@ -12,6 +12,7 @@ Laws:
 | `control` | `[method, path, query, headers, body]` | `[status, headers, body]` |
 | `kv` | `[tenant, verb, namespace, key or prefix, value, options]` | what abi.md 5.2 calls `ok` |
 | `fetch` | `[tenant, function, grants, method, url, headers, body, timeout_s, redirect]` | what abi.md 5.3 calls `ok` |
+| `secret` | `[tenant, name]` | its value |
 | `rebuild` | `[digest]`, of an artifact that is missing or corrupt | the SnapshotInfo of a new one, once it is routed |
 
 | keeper → worker | body | reply |

@@ -25,15 +25,19 @@ from ..price import PERIODS, usage_table
 from ..records import HOUR_S
 from ..storage.ledger import Ledger
 from ..storage.logs import Logs
+from ..storage.secrets import Secrets
+from . import targets
 from .functions import Functions
 from .http import failure, guarded, json_response
-from .logs import LogEndpoints
+from .logs import LogsService
+from .secrets import SecretsService
 
 
 def control_app(
     deployments: Deployments,
     logs: Logs,
     ledger: Ledger,
+    secrets: Secrets,
     prices: Prices,
     metrics_text: Callable[[], Awaitable[bytes]],
     health: Callable[[], dict[str, object]],
@@ -66,7 +70,9 @@ def control_app(
             Route("/metrics", guarded(metrics), methods=["GET"]),
             Route("/isolet/usage", guarded(usage), methods=["GET"]),
             *Functions(deployments, tenant).routes(),
-            *LogEndpoints(logs, deployments, tenant).routes(),
+            *targets.routes(
+                [LogsService(logs, deployments, tenant).service(), SecretsService(secrets, tenant).service()]
+            ),
         ],
         exception_handlers={404: unknown, 405: unknown},
     )

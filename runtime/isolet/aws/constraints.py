@@ -61,6 +61,10 @@ class Body:
         value: str = self._typed(member, str, "")
         return value if self.has(member) else None
 
+    def raw(self, member: str) -> Any:
+        """The value as it was sent, for what no error may show."""
+        return self._members.get(member)
+
     def whole(self, member: str, low: int, high: int, default: int) -> int:
         value: int = self._typed(member, int, default)
         if value < low:

@@ -12,24 +12,19 @@ Laws:
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
-
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from .. import limits
 from ..deployments import Deployments
-from ..errors import CallerError, InvalidParameter, IsoletError, UnknownFunction, UnsupportedOperation
+from ..errors import InvalidParameter, UnknownFunction, UnsupportedOperation
 from ..model import DEFAULT_TENANT, REGION
 from ..storage.logs import END, START, Event, Logs, Place
 from .constraints import Body
-from .http import guarded, json_body, json_response
+from .targets import Service
 
-TARGET = "Logs_20140328."
+TARGET = "Logs_20140328"
 _GROUP = "/aws/lambda/"
-_MEDIA_TYPE = "application/x-amz-json-1.1"
 _LINES_BITS = 24  # a segment has fewer than 16 million lines: it has 4 MiB at most
 _TIME_MAX_MS = 2**53
 _PAGE_MAX = 50  # Precedent: of groups and streams.
@@ -41,33 +36,22 @@ _NAMES: Mapping[str, str] = {
     "InvalidRequestContentException": "SerializationException",
 }
 
-Operation = Callable[[Body], Awaitable[dict[str, Any]]]
 
-
-class LogEndpoints:
+class LogsService:
     def __init__(self, logs: Logs, deployments: Deployments, tenant: str = DEFAULT_TENANT) -> None:
         self._logs = logs
         self._deployments = deployments
         self._tenant = tenant
-        self._operations: Mapping[str, Operation] = {
+
+    def service(self) -> Service:
+        operations = {
             "DescribeLogGroups": self._describe_groups,
             "DescribeLogStreams": self._describe_streams,
             "FilterLogEvents": self._filter,
             "GetLogEvents": self._get,
             "DeleteLogGroup": self._delete,
         }
-
-    def routes(self) -> list[Route]:
-        return [Route("/", guarded(self._call, failure), methods=["POST"])]
-
-    async def _call(self, request: Request) -> Response:
-        target = request.headers.get("x-amz-target", "")
-        operation = self._operations.get(target.removeprefix(TARGET)) if target.startswith(TARGET) else None
-        if operation is None:
-            known = ", ".join(self._operations)
-            raise UnsupportedOperation(f"X-Amz-Target {target!r} is not served; {TARGET}* has {known}")
-        body = Body(await json_body(request))
-        return json_response(await operation(body), media_type=_MEDIA_TYPE)
+        return Service(TARGET, operations, _NAMES)
 
     # ── operations ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -268,16 +252,3 @@ def _paged(
         rows = [row for row in rows if (row[key] < after if descending else row[key] > after)]
     page = {what: rows[:limit]}
     return page | ({"nextToken": rows[limit - 1][key]} if len(rows) > limit else {})
-
-
-def failure(error: Exception, request_id: str) -> Response:
-    """AWS's json form: the type is in the body."""
-    ours = isinstance(error, IsoletError)
-    name = _NAMES.get(error.name, error.name) if isinstance(error, IsoletError) else "ServiceUnavailableException"
-    message = str(error) if ours else "internal error"
-    status = error.status if isinstance(error, IsoletError) else 500
-    if isinstance(error, CallerError) and status == 404:
-        status = 400  # CloudWatch Logs answers 400 to whatever is the caller's fault.
-    response = json_response({"__type": name, "message": message}, status, _MEDIA_TYPE)
-    response.headers["x-amzn-errortype"] = name
-    return response

@@ -173,6 +173,13 @@ class Client:
     def usage(self, parameters: Mapping[str, str]) -> dict[str, Any]:
         return self._json("GET", "/isolet/usage", params=parameters)
 
+    # ── secrets ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def secret(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """An operation of Secrets Manager's."""
+        headers = {"X-Amz-Target": f"secretsmanager.{operation}", "Content-Type": "application/x-amz-json-1.1"}
+        return self._json("POST", "/", request, headers=headers)
+
     # ── requests ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _json(

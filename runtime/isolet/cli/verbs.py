@@ -12,6 +12,7 @@ from .init import init
 from .languages import languages
 from .logs import logs
 from .options import write_examples
+from .secrets import secrets
 from .serve import serve
 from .usage import usage
 
@@ -44,5 +45,5 @@ def main() -> None:
     pass
 
 
-for _verb in (serve, init, dev, deploy, list_, invoke, logs, usage, delete, languages, doctor):
+for _verb in (serve, init, dev, deploy, list_, invoke, logs, usage, delete, secrets, languages, doctor):
     main.add_command(_verb)

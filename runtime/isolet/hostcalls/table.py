@@ -20,9 +20,10 @@ from .fetch import Fetch
 from .invoke import Invoke
 from .kv import Kv
 from .random import Random
+from .secrets import Secrets
 from .sleep import Sleep
 
-CAPABILITIES: tuple[Capability, ...] = (Sleep(), Random(), Kv(), Fetch(), Invoke())
+CAPABILITIES: tuple[Capability, ...] = (Sleep(), Random(), Kv(), Fetch(), Invoke(), Secrets())
 
 
 def _metered(function: HostFunction) -> HostFunction:

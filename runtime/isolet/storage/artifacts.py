@@ -273,8 +273,8 @@ class Artifacts:
 # ── the key ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def read_key(path: Path) -> bytes:
-    """The MAC key in `path`; made there if there is none. Processes that call it at once all get one key.
+def read_key(path: Path, cure: str = "delete it, artifacts are then built again") -> bytes:
+    """The key in `path`; made there if there is none. Processes that call it at once all get one key.
 
     Raises StorageUnavailable if the file cannot be used, or others than its owner can read it.
     """
@@ -290,7 +290,7 @@ def read_key(path: Path) -> bytes:
     if mode & 0o077:
         raise StorageUnavailable(f"the key {path} has mode {mode:o}: others can read it; chmod 600 it, or delete it")
     if len(key) != KEY_BYTES:
-        raise StorageUnavailable(f"the key {path} has not {KEY_BYTES} bytes; delete it, artifacts are then built again")
+        raise StorageUnavailable(f"the key {path} has not {KEY_BYTES} bytes; {cure}")
     return key
 
 

@@ -38,7 +38,7 @@ Job = Callable[[sqlite3.Connection], Any]
 APPLICATION_ID = 0x69736F6C
 
 # The schema's versions in order: each step runs once, in a transaction of its own, and is never changed afterwards.
-# What is in a table is said where it is used: registry.py, logs.py, ledger.py, kv.py.
+# What is in a table is said where it is used: registry.py, logs.py, ledger.py, kv.py, secrets.py.
 MIGRATIONS = (
     """
     CREATE TABLE functions (
@@ -121,6 +121,29 @@ MIGRATIONS = (
         entries INTEGER NOT NULL,
         bytes INTEGER NOT NULL
     ) WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE secrets (
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        suffix TEXT NOT NULL,
+        description TEXT NOT NULL,
+        tags TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        changed_ms INTEGER NOT NULL,
+        deleted_ms INTEGER,
+        current TEXT,
+        previous TEXT,
+        PRIMARY KEY (tenant, name)
+    ) WITHOUT ROWID;
+    CREATE TABLE secret_versions (
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        version TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        sealed BLOB NOT NULL,
+        PRIMARY KEY (tenant, name, version)
+    );
     """,
 )
 

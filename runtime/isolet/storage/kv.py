@@ -13,17 +13,14 @@ Arguments are the worker's, checked there (hostcalls/kv.py); what only the rows 
 from __future__ import annotations
 
 import asyncio
-import logging
 import sqlite3
 from typing import Any
 from weakref import WeakValueDictionary
 
 from .. import limits
 from ..clock import Clock
-from ..errors import CallRefused, InvalidParameter, StorageUnavailable
+from ..errors import CallRefused, InvalidParameter
 from .database import Database
-
-logger = logging.getLogger("isolet.kv")
 
 Options = dict[str, Any]
 
@@ -139,14 +136,6 @@ class Kv:
         while await self._database.read(lambda db: db.execute(_OVER + " LIMIT 1", (now_ms,)).fetchone()):
             swept += await self._database.write(lambda db: _remove_over(db, now_ms))
         return swept
-
-    async def sweep_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(limits.KV_SWEEP_S)
-            try:
-                await self.sweep()
-            except StorageUnavailable as reason:
-                logger.warning("entries whose time is over stay a little longer: %s", reason)
 
     def _now_ms(self) -> int:
         return int(self._clock.wall_s() * 1000)
