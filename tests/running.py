@@ -86,7 +86,9 @@ class Guest:
         settings = self.manifest.settings
         variables = [f"{k}={v}".encode() for k, v in (environment or settings.environment).items()]
         arn = f"arn:aws:lambda:local:000000000000:function:{self.manifest.name}"
-        self.constants = HostConstants(self.manifest.name, "$LATEST", arn, settings.memory_mb, variables, {})
+        self.constants = HostConstants(
+            self.manifest.name, "$LATEST", arn, settings.memory_mb, variables, {}, settings.handler
+        )
         self.packed_constants = abi.pack_constants(
             name=self.manifest.name, version="$LATEST", arn=arn, memory_mb=settings.memory_mb, log_stream="tests"
         )
