@@ -175,7 +175,21 @@ def answering(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "nul", "[1,]", "[" * 1000, "[" * 65 + "]" * 65, '{"a":' * 70 + "1" + "}" * 70, "[" * 60_000]
+    "text",
+    [
+        "{",
+        "nul",
+        "NaN",
+        "-Infinity",
+        '"\\ud800"',
+        "1" * 5000,
+        "9" * 30,
+        "[1,]",
+        "[" * 1000,
+        "[" * 65 + "]" * 65,
+        '{"a":' * 70 + "1" + "}" * 70,
+        "[" * 60_000,
+    ],
 )
 def test_a_response_that_is_no_json_is_a_typed_error(house: House, tmp_path: Path, text: str) -> None:
     assert house.deploy(guest(answering(text)), tmp_path, form="json").refused(None).raised_type == "PayloadInvalid"
@@ -469,8 +483,9 @@ def test_the_old_name_of_wasi_is_understood_where_it_means_the_same() -> None:
 
 @pytest.mark.parametrize("command", [-1, -2, -3, -4])
 @pytest.mark.parametrize("argument", [0, 4096, -1])
+@pytest.mark.parametrize("form", ["msgpack", "json", "raw"])
 def test_a_guest_that_speaks_as_the_glue_harms_itself_alone(
-    house: House, tmp_path: Path, command: int, argument: int
+    house: House, tmp_path: Path, command: int, argument: int, form: str
 ) -> None:
     body = f"""
       (func (export "wapc_init") (call $host_error (i32.const 0)) (call $request (i32.const 0) (i32.const 0)))
@@ -478,6 +493,29 @@ def test_a_guest_that_speaks_as_the_glue_harms_itself_alone(
         (call $request (i32.const {command}) (i32.const {argument}))
         (call $request (i32.const {command}) (i32.const {argument}))
         (i32.const 1))"""
-    function = house.deploy(guest(body), tmp_path)
+    function = house.deploy(guest(body), tmp_path, form=form)
     with contextlib.suppress(GuestError):
         function.invoke("event")
+
+
+@pytest.mark.parametrize("form", ["msgpack", "json", "raw"])
+@pytest.mark.parametrize(
+    "event", ["c1", "a1ff", "8101c0", "81c0c0", "81c40161c0", "d40101", "dd", "91" * 1500 + "c0", "cb7ff8000000000000"]
+)
+def test_an_envelope_of_a_guests_own_making_ends_it_as_its_own_fault(
+    house: House, tmp_path: Path, event: str, form: str
+) -> None:
+    raw = b"\x82\xa5event" + bytes.fromhex(event)
+    data = "".join(f"\\{byte:02x}" for byte in raw)
+    body = f"""
+      (data (i32.const 4096) "{data}")
+      (func (export "__guest_call") (param i32 i32) (result i32)
+        (call $request (i32.const -1) (i32.const 4096))
+        (call $request (i32.const -2) (i32.const {len(raw)}))
+        (i32.const 1))"""
+    with contextlib.suppress(GuestError):
+        house.deploy(guest(body), tmp_path, form=form).invoke("event")
+
+
+def test_what_has_no_form_in_json_is_a_typed_error(house: House, tmp_path: Path) -> None:
+    assert house.deploy(guest(ECHO), tmp_path, form="json").refused(float("nan")).raised_type == "PayloadInvalid"

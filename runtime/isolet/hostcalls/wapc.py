@@ -69,14 +69,14 @@ class _Json:
     """As JSON text; binary of the event is base64. An empty response is null."""
 
     def request(self, event: bytes) -> bytes:
-        return json.dumps(_unpacked(event), ensure_ascii=False, separators=(",", ":"), default=_base64).encode()
+        return _as_json(_unpacked(event))
 
     def result(self, response: bytes) -> bytes:
         if not response:
             return _NIL
         try:
             _bound_depth(response)
-            return abi.pack(json.loads(response))
+            return abi.pack(json.loads(response, parse_constant=_no_constant))
         except (ValueError, OverflowError) as error:
             raise Raised("PayloadInvalid", f"the response is not JSON: {error}", ()) from None
 
@@ -91,7 +91,7 @@ class _Raw:
             value = value.get("body") or b""
         if isinstance(value, bytes):
             return value
-        return value.encode() if isinstance(value, str) else _FORMS[b"json"].request(event)
+        return value.encode() if isinstance(value, str) else _as_json(value)
 
     def result(self, response: bytes) -> bytes:
         try:
@@ -117,7 +117,23 @@ def _form(constants: HostConstants) -> Form:
 
 
 def _unpacked(event: bytes) -> Any:
-    return msgpack.unpackb(event, strict_map_key=False)
+    """An event is the host's, so that it can be read, unless a guest speaks as our glue does."""
+    try:
+        return msgpack.unpackb(event)
+    except (ValueError, msgpack.UnpackException):
+        raise AbiViolation("what was given as an event is none") from None
+
+
+def _as_json(value: Any) -> bytes:
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_base64)
+        return text.encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Raised("PayloadInvalid", f"the event has no form in JSON: {error}", ()) from None
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _is_http(event: Any) -> bool:
@@ -337,7 +353,7 @@ def functions(call: HostFunction) -> tuple[HostFunction, ...]:
         conversation = _conversation(guest)
         conversation.host_response = conversation.host_error = b""
         if binding != BINDING.encode():
-            return _refuse(conversation, f"there is no binding {binding.decode(errors='replace')!r}, only {BINDING!r}")
+            return _refuse(conversation, f"there is no binding {_shown(binding)!r}, only {BINDING!r}")
 
         def done(status: int) -> int:
             reply, state.reply = state.reply, None
@@ -373,13 +389,16 @@ def _request(operation: bytes, payload: bytes) -> bytes:
 
 def _replied(conversation: Conversation, operation: bytes, status: int, reply: bytes | None) -> int:
     if status < 0 or reply is None:
-        name = operation.decode(errors="replace")
-        return _refuse(conversation, f"{name}: {_STATUSES.get(status, f'status {status}')}")
+        return _refuse(conversation, f"{_shown(operation)}: {_STATUSES.get(status, f'status {status}')}")
     if reply.startswith(_ERROR):
         error = abi.decode(reply, "reply")["error"]
         return _refuse(conversation, f"{error['type']}: {error['message']}")
     conversation.host_response = reply.removeprefix(_OK)
     return 1
+
+
+def _shown(name: bytes) -> str:
+    return name[:100].decode(errors="replace")
 
 
 def _refuse(conversation: Conversation, message: str) -> int:

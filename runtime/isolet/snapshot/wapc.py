@@ -87,9 +87,10 @@ def _extended(module: Module, request: int, guest_call: int, initialisers: list[
     payloads[TYPE] = _appended(payloads[TYPE], map(_type, (_BUFFER, _HANDLE, _NOTHING)))
     if all(i.kind == KIND_FUNCTION for i in module.imports):  # others are refused, in validate.py's words
         payloads[IMPORT] = sections.vector(map(_import, module.imports))
-    if module.memories and module.memories[0].maximum is not None:
+    if len(module.memories) == 1:
         minimum, maximum = module.memories[0]
-        payloads[MEMORY] = sections.vector([sections.bounds(minimum, min(maximum + _PAGES_OURS, 1 << 16))])
+        if maximum is not None:
+            payloads[MEMORY] = sections.vector([sections.bounds(minimum, min(maximum + _PAGES_OURS, 1 << 16))])
     payloads[GLOBAL] = _appended(payloads.get(GLOBAL, b"\0"), [_ZERO, _ZERO])
 
     names = {
