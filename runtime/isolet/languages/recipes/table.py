@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .javascript import RECIPE as JAVASCRIPT
+from .python import RECIPE as PYTHON
 from .recipe import Recipe
 
-_ALL: tuple[Recipe, ...] = ()
+_ALL: tuple[Recipe, ...] = (PYTHON, JAVASCRIPT)
 
 RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for recipe in _ALL}
