@@ -3,6 +3,8 @@
     thumbnail   a photograph as JPEG and one as PNG, made smaller; held to what Pillow makes of them
     accesslog   some megabytes of an access log, counted; held to the same in plain Python
     account     a small web API; held to its accounts, computed a second time here
+    orders      a Lambda handler in Python, as it would be uploaded to AWS; held to the same file under this Python
+    webhook     one in JavaScript; its signatures are made here
 
 Everything goes through the public door: `isolet serve` is a process of its own, and what is measured comes from its
 REPORT lines and its /metrics. Ends with a table, and with status 1 if anything was not as it should be.
@@ -11,10 +13,13 @@ REPORT lines and its /metrics. Ends with a table, and with status 1 if anything 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import hmac
 import io
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -23,7 +28,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import httpx
 from accesslog import generate, plain
@@ -35,6 +41,7 @@ from isolet.cli.client import Client, report_fields
 from isolet.cli.deployment import Deployed, deployed
 from isolet.cli.steps import Steps
 from isolet.errors import IsoletError
+from isolet.manifest import load
 
 HERE = Path(__file__).parent
 LOG_BYTES = 5_000_000
@@ -284,6 +291,65 @@ def _visits(answer: httpx.Response) -> int:
     return int(found[1]) if found else 0
 
 
+# ── orders ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_ORDER = {"items": [{"sku": "B-101", "quantity": 3}, {"sku": "B-103"}], "coupon": "MOSS10"}
+
+
+def _order(door: Door) -> httpx.Response:
+    return door.http.post("/orders", json=_ORDER)
+
+
+def check_orders(door: Door) -> None:
+    native = runpy.run_path(str(HERE / "orders" / "lambda_function.py"))["lambda_handler"]
+
+    def natively(method: str, path: str, body: str | None = None) -> dict[str, Any]:
+        http = {"method": method, "path": path}
+        event = {"version": "2.0", "rawPath": path, "requestContext": {"http": http}, "body": body}
+        answer: dict[str, Any] = native(event, SimpleNamespace(aws_request_id="native"))
+        return answer
+
+    placed = answered(_order(door), 201).json()
+    expected = json.loads(natively("POST", "/orders", json.dumps(_ORDER))["body"])
+    require(placed | {"id": ""} == expected | {"id": ""}, f"the order is {placed}, natively {expected}")
+    tell(f"POST /orders → 201, {len(placed['lines'])} lines, net {placed['net']}, total {placed['total']}")
+    again = answered(_order(door), 201).json()
+    require(again["id"] != placed["id"], "two isolates of one snapshot drew the same id")
+    listed = answered(door.http.get("/orders/catalogue")).json()
+    require(listed == json.loads(natively("GET", "/orders/catalogue")["body"]), f"the catalogue is {listed}")
+    refused = answered(door.http.post("/orders", json={"items": [{"sku": "X"}]}), 422).json()["error"]
+    tell(f"an unknown article → 422 {refused}")
+    tell("the same file, run by this Python, says the same")
+
+
+# ── webhook ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_PUSH = json.dumps({"ref": "refs/heads/main", "commits": [{}, {}], "pusher": {"name": "ada"}}).encode()
+
+
+def _delivery(door: Door, kind: str, body: bytes, secret: str) -> httpx.Response:
+    signature = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    headers = {"x-github-event": kind, "x-hub-signature-256": signature, "content-type": "application/json"}
+    return door.http.post("/webhook", content=body, headers=headers)
+
+
+def _secret() -> str:
+    return load(HERE / "webhook").settings.environment["WEBHOOK_SECRET"]
+
+
+def _push(door: Door) -> httpx.Response:
+    return _delivery(door, "push", _PUSH, _secret())
+
+
+def check_webhook(door: Door) -> None:
+    told = answered(_push(door)).json()["text"]
+    require(told == "ada pushed 2 commits to main", f"it told {told!r}")
+    tell(f"a signed push → 200 {told!r}")
+    answered(_delivery(door, "push", _PUSH, "another"), 401)
+    answered(_delivery(door, "star", _PUSH, _secret()), 202)
+    tell("signed by another → 401; an event that it does not know → 202")
+
+
 # ── all of them ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -297,6 +363,8 @@ EXAMPLES: dict[str, Example] = {
     "thumbnail": Example(_rocket, check_thumbnail, photographs),
     "accesslog": Example(_count, check_accesslog, _log),
     "account": Example(_balance, check_account, lambda: None),
+    "orders": Example(_order, check_orders, lambda: None),
+    "webhook": Example(_push, check_webhook, lambda: None),
 }
 
 
@@ -328,7 +396,7 @@ def table(rows: list[Row]) -> None:
     columns: dict[str, Callable[[Row], str]] = {
         "function": lambda row: row.deployed.name,
         "language": lambda row: row.deployed.settings.language,
-        "module": lambda row: console.size(row.deployed.module_bytes),
+        "module": lambda row: console.size(row.deployed.module_bytes) if row.deployed.module_bytes else "–",
         "build": lambda row: console.seconds(row.deployed.build_s + row.deployed.snapshot["buildS"]),
         "snapshot": lambda row: console.size(row.deployed.snapshot["imageBytes"]),
         "cold restore µs": lambda row: f"{row.cold.restore_us:,.0f}",
@@ -346,7 +414,7 @@ def table(rows: list[Row]) -> None:
     console.say(
         "build: compiler and snapshot. Cold restore: the function's first isolate. Duration to billed: the", "dim"
     )
-    console.say(f"median of {CALLS} later calls, of rocket.jpg, the whole log, one balance.", "dim")
+    console.say(f"median of {CALLS} later calls, of rocket.jpg, the whole log, one balance, order, push.", "dim")
 
 
 def main() -> int:
