@@ -28,7 +28,9 @@
 
     [outbound]
     private = []                      # addresses that are not public and that functions may fetch from, where their
-                                      # grant names host and port: ["127.0.0.1", "10.1.0.0/16"]
+                                      # grant names host and port: ["127.0.0.1", "10.1.0.0/16"]. Whoever may deploy
+                                      # may then reach what listens there. `isolet dev` opens loopback by default;
+                                      # link-local addresses and clouds' metadata services cannot be opened.
 
     [control]
     routes_ack_s = 10                 # a worker that takes routes slower is cut off

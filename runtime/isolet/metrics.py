@@ -40,6 +40,15 @@ GAUGES: Mapping[str, str] = {
     "http_refused": "Requests that it refused before they were served.",
     "http_swept": "Connections that a deadline or a bound ended.",
     "http_clients_left": "Connections whose client left while a request was under way.",
+    **{
+        f"{capability}_{what}": f"{counted} `{capability}`, since this worker started."
+        for capability in ("kv", "fetch", "invoke", "secrets")
+        for what, counted in (
+            ("calls", "Answered calls of"),
+            ("bytes_sent", "Bytes that guests sent with calls of"),
+            ("bytes_received", "Bytes that guests were answered by"),
+        )
+    },
 }
 
 

@@ -63,6 +63,8 @@ def calls(capabilities: Iterable[Capability]) -> tuple[HostFunction, ...]:
 
     def call(guest: GuestView, ptr: int, length: int) -> int | Wait:
         state: HostState = guest.state
+        if state.reply is not None:  # nobody will take it now: it is paid all the same
+            guest.charge(len(state.reply) // limits.COPIED_BYTES_PER_FUEL)
         try:
             name, arguments = _request(guest, ptr, length)
             capability = serving.get(name)

@@ -5,7 +5,8 @@ Laws:
 - A tenant's versions only grow, over all its entries: none comes twice, also after an entry was deleted.
 - An entry whose time is over is not there, from that moment on; its row is removed later, or when its room is needed.
 - `kv_tenants` says exactly how many entries and bytes a tenant has rows for: it is changed with them.
-- The database has at most KV_TENANT_CALLS_MAX requests of one tenant before it, whatever waits behind them.
+- The database has at most KV_TENANT_CALLS_MAX requests of one tenant before it, and of large writes KV_TENANT_LARGE_MAX,
+  whatever waits behind them: a batch is on the disk within milliseconds.
 
 Arguments are the worker's, checked there (hostcalls/kv.py); what only the rows can tell is refused here.
 """
@@ -25,6 +26,16 @@ from .database import Database
 Options = dict[str, Any]
 
 
+class _Share:
+    """What the database has before it of one tenant."""
+
+    __slots__ = ("__weakref__", "large", "turns")
+
+    def __init__(self) -> None:
+        self.turns = asyncio.Semaphore(limits.KV_TENANT_CALLS_MAX)
+        self.large = asyncio.Semaphore(limits.KV_TENANT_LARGE_MAX)
+
+
 class Kv:
     """The keeper's. For its event loop."""
 
@@ -32,16 +43,16 @@ class Kv:
         self._database = database
         self._clock = clock
         # Held by those who wait or are served: a tenant that asks for nothing has none.
-        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._shares: WeakValueDictionary[str, _Share] = WeakValueDictionary()
 
     async def serve(
         self, tenant: str, verb: str, namespace: str, key: str, value: bytes | None, options: Options
     ) -> Any:
         """One request of a function: what abi.md 5.2 calls `ok`. Raises CallRefused, StorageUnavailable."""
-        turns = self._turns.get(tenant)
-        if turns is None:
-            turns = self._turns[tenant] = asyncio.Semaphore(limits.KV_TENANT_CALLS_MAX)
-        async with turns:
+        share = self._shares.get(tenant)
+        if share is None:
+            share = self._shares[tenant] = _Share()
+        async with share.large if value is not None and len(value) > limits.KV_LARGE_BYTES else share.turns:
             if verb == "get":
                 return await self.get(tenant, namespace, key)
             if verb == "put" and value is not None:
