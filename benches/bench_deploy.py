@@ -82,7 +82,7 @@ def deploy_ms(http: httpx.Client, name: str, language: str, files: dict[str, str
 
 
 def stored_bytes(data: Path) -> int:
-    return sum(file.stat().st_size for file in (data / "artifacts").iterdir())
+    return sum(file.stat().st_size for file in (data / "artifacts").glob("*"))
 
 
 def main() -> None:

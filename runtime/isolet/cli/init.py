@@ -16,14 +16,14 @@ _LANGUAGES = ("c", "go", "javascript", "python", "typescript", "wat")
     cls=Verb,
     epilog="""\
 Examples:
-  isolet init hello                     C, in the new directory hello/
+  isolet init hello                     Python, in the new directory hello/
   isolet init resize --language go
   isolet dev hello                      then: serve it, and deploy it again at every change
 """,
 )
 @click.argument("name")
 @click.option(
-    "--language", "-l", type=click.Choice(_LANGUAGES), default="c", show_default=True, help="What it is written in."
+    "--language", "-l", type=click.Choice(_LANGUAGES), default="python", show_default=True, help="What it is written in."
 )
 def init(name: str, language: str) -> None:
     """Make the directory NAME with a working function in it.
