@@ -122,6 +122,57 @@ def test_json_of_binary_is_base64_and_of_what_is_not_finite_null() -> None:
     assert guest().invoke({"op": "json", "value": [float("nan"), float("inf")]}) == "[null,null]"
 
 
+def test_a_value_is_made_of_whatever_the_language_has() -> None:
+    assert guest().invoke({"op": "of"}) == {
+        "numbers": [1, 2, 3],
+        "floats": [1.5, 2.5],
+        "nested": [["a"], ["b", "c"]],
+        "map": {"a": 1, "b": -2},
+        "lists": {"x": ["1", "2"]},
+        "null": None,
+        "bytes": b"hi",
+        "values": [1, "two"],
+        "u64": 2**64 - 1,
+        "i8": -8,
+        "f32": 0.5,
+        "bool": False,
+    }
+
+
+PARSED = [
+    *(json.dumps(value) for value in VALUES),
+    ' { "a" : [ ] ,\n"b":\t{} } ',
+    '"\\ud83e\\udd80 \\u00e9 \\/ \\b\\f\\n\\r\\t"',
+    "-0",
+    "-9223372036854775808",
+    "18446744073709551616",
+    "-9223372036854775809",
+    "1e3",
+    "-1.25E-2",
+    "0.1",
+    "123456789012345678901234567890",
+]
+
+
+@pytest.mark.parametrize("text", PARSED)
+def test_json_is_parsed_as_python_does(text: str) -> None:
+    answer, expected = guest().invoke({"op": "parse", "text": text}), json.loads(text)
+    if isinstance(expected, int) and not -(2**63) <= expected < 2**64:
+        expected = float(expected)
+    assert (answer, type(answer)) == (expected, type(expected))
+
+
+NO_JSON = [
+    *("", "nul", "truefalse", "[", "[1", "[1,]", "[1 2]", "{", '{"a"}', '{"a":}', '{"a":1,}', "{1:2}", "01", "-", "1."),
+    *(".5", "1e", "+1", '"', '"\\x"', '"\\u12"', '"\n"', "[]]", "NaN", "[" * 100_000, '{"a":' * 100_000),
+]
+
+
+@pytest.mark.parametrize("text", NO_JSON, ids=lambda text: repr(text)[:20])
+def test_what_is_no_json_is_a_failure(text: str) -> None:
+    assert guest().invoke({"op": "parse", "text": text}).startswith("malformed JSON: ")
+
+
 def test_it_imports_nothing_of_a_browsers() -> None:
     imported = {(i.module, i.name) for i in parse(guest().package.wasm).imports}
     assert {module for module, _ in imported} == {"isolet", "wasi_snapshot_preview1"}

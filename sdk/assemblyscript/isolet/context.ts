@@ -1,10 +1,22 @@
 // What the host says of an invocation (../../abi.md, section 2.1).
 
 import * as host from "./host";
-import { Value } from "./value";
+import { Reader, Value } from "./value";
 
 export class Context {
-  constructor(private source: Value) {}
+  private read: Value | null = null;
+
+  /** Where the context's bytes are. They are read when they are first asked for. */
+  constructor(
+    private at: usize,
+    private bytes: i32,
+  ) {}
+
+  private get source(): Value {
+    let read = this.read;
+    if (read === null) this.read = read = new Reader(this.at, this.bytes).value(0);
+    return read;
+  }
 
   get requestId(): string {
     return this.source.get("request_id").asString();
@@ -46,7 +58,14 @@ export class Context {
 
   /** Sixteen bytes, fresh in every invocation. Math.random was seeded from them. */
   get entropy(): Uint8Array {
-    return this.source.get("entropy").asBytes();
+    const from = new Reader(this.at, this.bytes);
+    for (let left = from.entries(); left > 0 && !from.error.length; left--) {
+      const key = from.at;
+      from.skip();
+      if (from.passed(key, "entropy")) return from.value(0).asBytes();
+      from.skip();
+    }
+    return new Uint8Array(0);
   }
 
   /** The caller's X-Amzn-Trace-Id; absent unless it sent one. */

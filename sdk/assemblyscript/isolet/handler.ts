@@ -1,7 +1,7 @@
 // From an envelope to an outcome (../../abi.md, sections 2 and 3).
 
 import { Context } from "./context";
-import { Value } from "./value";
+import { Kind, Reader, Value } from "./value";
 import { Writer } from "./writer";
 
 export type Handler = (event: Value, context: Context) => Value;
@@ -24,12 +24,22 @@ export function buffer(length: i32): usize {
 }
 
 export function run(at: usize, length: i32): u64 {
-  const envelope = Uint8Array.wrap(input, 0, min(length, input.byteLength));
-  assert(at == envelope.dataStart, "the host wrote the event elsewhere");
-  const decoded = Value.decode(envelope).value;
-  const event = decoded.get("event");
-  const context = new Context(decoded.get("context"));
-  if (event.isAbsent) return failed("MalformedEnvelope", "the envelope has no event");
+  const from = new Reader(at, length);
+  let event = new Value(Kind.Absent);
+  let context = new Context(at, 0);
+  for (let left = from.entries(); left > 0 && !from.error.length; left--) {
+    const key = from.at;
+    from.skip();
+    if (from.passed(key, "event")) {
+      event = from.value(0);
+      continue;
+    }
+    const isContext = from.passed(key, "context");
+    const value = from.at;
+    from.skip();
+    if (isContext) context = new Context(value, <i32>(from.at - value));
+  }
+  if (from.error.length || event.isAbsent) return failed("MalformedEnvelope", "the envelope has no event");
   const entropy = context.entropy;
   if (entropy.length == 16) {
     // Two halves: the generator has 128 bits of state, and a seed of 64.

@@ -2,6 +2,7 @@
 // the fallback. `Value.decode` is where bytes may be malformed.
 
 import { Failure, Result } from "./failure";
+import { JsonReader } from "./json";
 import { Writer } from "./writer";
 
 export enum Kind {
@@ -18,7 +19,7 @@ export enum Kind {
 }
 
 /** How deep a value may nest. */
-const DEPTH_MAX = 512;
+export const DEPTH_MAX = 512;
 // A map of more entries gets an index when it is first asked for a key.
 const INDEXED_FROM = 8;
 
@@ -230,6 +231,13 @@ export class Value {
     return new Result(value, from.error.length ? new Failure("MalformedError", "malformed msgpack: " + from.error) : null);
   }
 
+  /** A JSON text. Numbers without point and exponent are integers if 64 bits hold them, others are floats. */
+  static parse(text: string): Result<Value> {
+    const from = new JsonReader(text);
+    const value = from.document();
+    return new Result(value, from.error.length ? new Failure("MalformedError", "malformed JSON: " + from.error) : null);
+  }
+
   encode(): Uint8Array {
     const to = new Writer();
     this.write(to);
@@ -397,6 +405,53 @@ export class Reader {
       default:
         return this.refuse("byte 0x" + first.toString(16) + ", which the ABI has not");
     }
+  }
+
+  /** Steps over a value without looking at its strings. Nesting is counted, not recursed into. */
+  skip(): void {
+    for (let pending: u64 = 1; pending && !this.error.length; pending--) {
+      if (this.left < 1) {
+        this.refuse("it ends too early");
+        return;
+      }
+      const first = <i32>load<u8>(this.at++);
+      let bytes: u64 = 0;
+      if (first < 0x80 || first >= 0xe0) continue;
+      if (first < 0x90) pending += 2 * (first & 0x0f);
+      else if (first < 0xa0) pending += first & 0x0f;
+      else if (first < 0xc0) bytes = first & 0x1f;
+      else if (first >= 0xc4 && first <= 0xc6) bytes = this.number(1 << (first - 0xc4));
+      else if (first == 0xca || first == 0xcb) bytes = first == 0xca ? 4 : 8;
+      else if (first >= 0xcc && first <= 0xd3) bytes = 1 << ((first - 0xcc) & 3);
+      else if (first >= 0xd9 && first <= 0xdb) bytes = this.number(1 << (first - 0xd9));
+      else if (first == 0xdc || first == 0xdd) pending += this.number(2 << (first - 0xdc));
+      else if (first == 0xde || first == 0xdf) pending += 2 * this.number(2 << (first - 0xde));
+      else if (first != 0xc0 && first != 0xc2 && first != 0xc3) {
+        this.refuse("byte 0x" + first.toString(16) + ", which the ABI has not");
+        return;
+      }
+      if (bytes + pending - 1 > <u64>this.left) {
+        this.refuse("it ends too early");
+        return;
+      }
+      this.at += <usize>bytes;
+    }
+  }
+
+  /** How many entries a map has that begins here; -1, and an error, if none does. */
+  entries(): i32 {
+    const first = this.left ? <i32>load<u8>(this.at++) : 0;
+    if (first >= 0x80 && first < 0x90) return first & 0x0f;
+    if (first == 0xde || first == 0xdf) return <i32>this.number(2 << (first - 0xde));
+    this.refuse("no object where one belongs");
+    return -1;
+  }
+
+  /** Whether the key that was stepped over last, and began at `at`, is this one: of less than 32 bytes, all ASCII. */
+  passed(at: usize, name: string): bool {
+    if (this.error.length || this.at - at != 1 + name.length || <i32>load<u8>(at) != (0xa0 | name.length)) return false;
+    for (let i = 0; i < name.length; i++) if (<i32>load<u8>(at + 1 + i) != name.charCodeAt(i)) return false;
+    return true;
   }
 
   private string(length: u64): Value {

@@ -189,6 +189,31 @@ function fetched(given: Value): Value {
   );
 }
 
+/** Of every type that a Value can be made of. */
+function made(): Value {
+  const counts = new Map<string, i32>();
+  counts.set("a", 1);
+  counts.set("b", -2);
+  const lists = new Map<string, string[]>();
+  lists.set("x", ["1", "2"]);
+  const absent: string | null = null;
+  const bytes: Uint8Array | null = Uint8Array.wrap(String.UTF8.encode("hi"));
+  return Value.map()
+    .set("numbers", [1, 2, 3])
+    .set("floats", [1.5, 2.5])
+    .set("nested", [["a"], ["b", "c"]])
+    .set("map", counts)
+    .set("lists", lists)
+    .set("null", absent)
+    .set("bytes", bytes)
+    .set("values", [Value.of(1), Value.of("two")])
+    .set("u64", u64.MAX_VALUE)
+    .set("i8", <i8>-8)
+    .set("f32", <f32>0.5)
+    .set("bool", true)
+    .set("bool", false);
+}
+
 handle((event: Value, context: Context): Value => {
   const op = event.get("op").asString();
   if (!op.length) return seen(event, context);
@@ -226,6 +251,11 @@ handle((event: Value, context: Context): Value => {
     return Value.of(kept.length);
   }
   if (op == "json") return Value.of(event.get("value").toString());
+  if (op == "parse") {
+    const parsed = Value.parse(event.get("text").asString());
+    return parsed.ok ? parsed.value : Value.of(parsed.failure!.message);
+  }
+  if (op == "of") return made();
   if (op == "not text") return Value.of("a" + String.fromCharCode(0xd800) + "b");
   if (op == "clock") return Value.array().push(Date.now()).push(context.remainingMs).push(performance.now() > 0);
   if (op == "draw") return Value.array().push(frozen).push(Math.random()).push(Mathf.random()).push(Math.random());
