@@ -1,0 +1,2 @@
+import { nothing } from './convert.mjs';
+export const run = () => nothing;

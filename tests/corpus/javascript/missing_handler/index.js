@@ -1,0 +1,1 @@
+exports.hanlder = async () => 'a typo in the name';

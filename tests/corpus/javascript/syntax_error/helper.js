@@ -1,0 +1,4 @@
+module.exports = function () {
+  const parts = [1, 2;
+  return parts;
+};

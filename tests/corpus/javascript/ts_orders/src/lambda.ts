@@ -1,0 +1,4 @@
+export interface Context {
+  readonly awsRequestId: string;
+  getRemainingTimeInMillis(): number;
+}
