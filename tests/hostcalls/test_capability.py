@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostcalls import double
+from hostcalls import asking, double
 from hostcalls.double import U32, Guest
 from isolet import abi, limits
 from isolet.engine.host import HostFunction, Wait
@@ -128,6 +128,40 @@ def test_any_bytes_are_a_request_or_a_status(raw: bytes) -> None:
     guest = Guest()
     answer = guest.call("call", *guest.put(raw))
     assert isinstance(answer, Wait) or answer >= -6
+
+
+_values = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**63), 2**64 - 1),
+        st.floats(),
+        st.text(max_size=8),
+        st.binary(max_size=8),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(
+            st.one_of(
+                st.sampled_from(["url", "method", "headers", "body", "timeout_ms", "if_version"]), st.text(max_size=4)
+            ),
+            inner,
+            max_size=4,
+        ),
+    ),
+    max_leaves=8,
+)
+_names = ("sleep", "random", "kv.get", "kv.put", "kv.delete", "kv.list", "fetch", "invoke", "secrets.get")
+
+
+@given(st.sampled_from(_names), st.lists(_values, max_size=4))
+def test_any_arguments_are_answered_with_a_status_or_a_result(name: str, arguments: list[Any]) -> None:
+    guest = asking.granted(asking.Above(None), kv=("n",), fetch=("*",), invoke=("*",), secrets=("K",))
+    guest.state.initialising = False
+    answer = guest.call("call", *guest.put(msgpack.packb([name, *arguments])))
+    if isinstance(answer, Wait) or name == "random":
+        return
+    assert -6 <= answer < 0 or list(take(guest, answer)) == ["error"]
 
 
 def test_an_unknown_capability_is_a_status() -> None:

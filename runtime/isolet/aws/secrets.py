@@ -27,7 +27,14 @@ TARGET = "secretsmanager"
 _PAGE_MAX = 100
 _DAYS = (7, 30)
 _ARN = re.compile(r"arn:aws:secretsmanager:[a-z0-9-]+:(\d{12}):secret:(.+)", re.ASCII)
-_NOT_SERVED = {"AddReplicaRegions": [], "ForceOverwriteReplicaSecret": False, "Type": "", "RotationToken": ""}
+# What asks for nothing that we do not do.
+_NOT_SERVED: Mapping[str, Any] = {
+    "AddReplicaRegions": [],
+    "ForceOverwriteReplicaSecret": False,
+    "KmsKeyId": "alias/aws/secretsmanager",
+    "RotationToken": "",
+    "Type": "",
+}
 _INVALID_NAME = (
     "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!"
 )
