@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from cloud import Cloud
+from isolet import abi
 
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {
@@ -35,7 +37,7 @@ VALUE = "correct-horse-battery"
 
 
 def asking(*request: Any) -> str:
-    """A module that makes this request in every invocation, and answers the reply."""
+    """A module that makes this request in every invocation, and answers the reply or the status."""
     packed = msgpack.packb(request)
     data = "".join(f"\\{byte:02x}" for byte in packed)
     return f"""
@@ -49,7 +51,8 @@ def asking(*request: Any) -> str:
       (func (export "isolet_handle") (param i32 i32) (result i64)
         (local $reply i32)
         (local.set $reply (call $call (i32.const 200000) (i32.const {len(packed)})))
-        (if (i32.lt_s (local.get $reply) (i32.const 0)) (then unreachable))
+        (if (i32.lt_s (local.get $reply) (i32.const 0))
+          (then (i32.store8 (i32.const 4) (local.get $reply)) (return (i64.const 5))))
         (if (call $take (i32.const 4)) (then unreachable))
         (i64.extend_i32_u (i32.add (local.get $reply) (i32.const 4)))))
     """
@@ -65,7 +68,7 @@ class Served:
     def start(self) -> None:
         self.log = os.open(self.directory / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self.process = subprocess.Popen(
-            [*ISOLET, "serve", "--port", "0", "--workers", "2", "--data", "data"],
+            [*ISOLET, "serve", "-v", "--port", "0", "--workers", "2", "--data", "data"],
             cwd=self.directory,
             env={**ENVIRONMENT, "ISOLET_OUTBOUND_PRIVATE": "127.0.0.1"},
             stdout=subprocess.PIPE,
@@ -90,6 +93,11 @@ class Served:
         self.process.stdout.close()
         assert self.process.wait(PATIENCE_S) == 0
         os.close(self.log)
+
+    def keeper(self) -> int:
+        """The present keeper's process."""
+        log = (self.directory / "log").read_text()
+        return int(re.findall(r"keeper started, pid (\d+)", log)[-1])
 
     def isolet(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         environment = {**ENVIRONMENT, "ISOLET_ENDPOINT": self.url}
@@ -137,6 +145,23 @@ def test_what_one_function_puts_another_gets_from_every_worker_and_after_a_resta
     server.start()
     assert server.ask("get") == kept
     assert server.ask("put") == {"ok": {"version": 2}}
+
+
+def test_a_keeper_that_dies_under_a_call_is_the_hosts_failure_and_the_next_one_knows_all(server: Served) -> None:
+    server.deploy("keeps", ("kv.put", "n", "kept", b"1"), kv=["n"])
+    assert "version" in server.ask("keeps")["ok"]
+    with socket.create_server(("127.0.0.1", 0)) as tarpit:
+        here = f"127.0.0.1:{tarpit.getsockname()[1]}"
+        server.deploy("stuck", ("fetch", {"url": f"http://{here}/"}), fetch=[here])
+        answers: list[Any] = []
+        asking = threading.Thread(target=lambda: answers.append(server.ask("stuck")))
+        asking.start()
+        with tarpit.accept()[0]:
+            os.kill(server.keeper(), signal.SIGKILL)
+            asking.join(PATIENCE_S)
+    assert answers == [abi.FAILED]
+    server.deploy("kept", ("kv.get", "n", "kept"), kv=["n"])
+    assert base64.b64decode(server.ask("kept")["ok"]["value"]) == b"1"
 
 
 def test_a_grant_is_a_tag_and_its_absence_is_said_with_the_cure(server: Served) -> None:
