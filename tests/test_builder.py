@@ -202,7 +202,7 @@ async def test_limits_are_set_before_anything_is_read() -> None:
     _, said = await process.communicate()
     assert process.returncode == 7, said.decode()
     limited = {line.split()[0]: tuple(map(int, line.split()[1:])) for line in said.decode().splitlines()}
-    assert limited["CPU"] == (3, 4)
+    assert limited["CPU"] == (3, 3 + builder._INTERPRETER_CPU_S)
     assert limited["DATA"] == (1 << 30, 1 << 30)
     assert limited["AS"][1] < 16 * limits.GIB
     assert limited["NOFILE"] == (64, 64)

@@ -94,9 +94,12 @@ assert BULK_CHUNK_BYTES < SLICE_FUEL, "a chunk of bulk work is less than a slice
 BULK_CHUNK_ELEMENTS = 2
 # What the scheduler spends on slices before the loop may look at its sockets.
 TURN_S = 0.001
-WASM_STACK_BYTES = 512 * KIB
+# A guest's own calls, on the machine's stack. CPython recurses through C up to 1,000 deep before it says
+# RecursionError, and a level of the worst kind (`__getattr__`, `__len__`) takes 1.7 KB: less would be a trap. Pages are
+# only used as deep as a guest goes.
+WASM_STACK_BYTES = 2 * MIB
 # The fiber that a guest runs on. Python's own frames run on it too, in host functions: threads under 1 MiB died.
-FIBER_STACK_BYTES = 2 * MIB
+FIBER_STACK_BYTES = 3 * MIB
 assert FIBER_STACK_BYTES - WASM_STACK_BYTES >= MIB, "host functions have a mebibyte of stack"
 # The first bytes of a slot's memory that are copied back from the image at reuse, where pages beyond are unmapped and
 # fault again (5 µs for the first page touched). Measured, life of a hello with a 64 KiB stack: 22.0 µs at 64 KiB, 16.6
@@ -142,8 +145,8 @@ KV_TENANT_ENTRIES_MAX = 1_000_000
 KV_ENTRY_BYTES = 128
 # Requests of one tenant that the database has before it: a batch has room for those of eight.
 KV_TENANT_CALLS_MAX = 64
-# The same of writes of large values. With four of them, of a mebibyte each, a neighbour's small write took 16 ms in place
-# of 0.8; with one it takes 3.
+# The same of writes of large values. With four of them, of a mebibyte each, a neighbour's small write took 16 ms in
+# place of 0.8; with one it takes 3.
 KV_LARGE_BYTES = 64 * KIB
 KV_TENANT_LARGE_MAX = 1
 # What is over (entries, deleted secrets) is removed so often; it is invisible before. Of entries at most so many in one
@@ -220,9 +223,11 @@ INIT_WALL_S = 10.0
 # ── the cache ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 ARTIFACTS_BYTES_MAX = 4 * GIB
+# Compiled interpreters in the user's cache: code, base state and library of one take 35 MB.
+INTERPRETERS_KEPT_BYTES_MAX = 512 * MIB
 SNAPSHOTS_LOADED_MAX = 1_000
-# Memory images of loaded snapshots in one worker: a program in Python has 6 MB, one in JavaScript half of one. Beyond it
-# the least recently used one leaves, to be loaded again in some milliseconds.
+# Memory images of loaded snapshots in one worker: a program in Python has 6 MB, one in JavaScript half of one. Beyond
+# it the least recently used one leaves, to be loaded again in some milliseconds.
 SNAPSHOT_IMAGES_BYTES_MAX = 512 * MIB
 # What may stay of those that nobody called for so long.
 SNAPSHOT_IMAGES_IDLE_BYTES_MAX = 32 * MIB

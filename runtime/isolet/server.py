@@ -24,6 +24,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -35,9 +36,10 @@ from .builder import BuildRequest
 from .config import Config
 from .deployments import Build
 from .engine import selftest
-from .errors import EngineFault, InvalidParameter, StorageUnavailable
+from .errors import EngineFault, InvalidParameter, StorageUnavailable, ToolchainMissing
 from .front.protocol import protocol_factory
 from .keeper import Keeper
+from .languages.toolchain import cache_directory
 from .limits import TURN_S
 from .link import SOCKET_PATH_BYTES_MAX, Link, listen, pair
 from .model import SnapshotInfo
@@ -185,13 +187,24 @@ def make_keeper(config: Config) -> Keeper:
 
 
 def _build(config: Config) -> Build:
+    cache = _cache()
+
     async def build(request: BuildRequest, progress: Callable[[str], None]) -> SnapshotInfo:
         limits = config.build
+        request = replace(request, cache_path=cache)
         return await builder.build(
             request, progress, cpu_s=limits.cpu_s, wall_s=limits.wall_s, memory_bytes=limits.memory_bytes
         )
 
     return build
+
+
+def _cache() -> str:
+    """Where the user's compiled interpreters are; "" on a machine that has no place for them."""
+    try:
+        return str(cache_directory() / "interpreters")
+    except ToolchainMissing:
+        return ""
 
 
 def _evict(config: Config) -> Callable[[Collection[str]], object]:

@@ -6,6 +6,7 @@ import resource
 
 import pytest
 
+from isolet import limits
 from isolet.engine import selftest
 from isolet.errors import EngineFault
 
@@ -44,7 +45,7 @@ def test_wall_that_does_not_hold_is_a_failure_with_its_cure(monkeypatch: pytest.
 def test_check_sees_another_trap_than_the_one_that_is_due() -> None:
     bench = selftest.Bench()
     with pytest.raises(EngineFault, match="stopped by stack_overflow instead of unreachable"):
-        selftest._trapped(bench, "recurse", "unreachable")
+        selftest._trapped(bench, "recurse", "unreachable", limits.WASM_STACK_BYTES)
     with pytest.raises(EngineFault, match="was not stopped"):
         selftest._trapped(bench, "spoil", "unreachable")
 

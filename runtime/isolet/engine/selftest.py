@@ -89,8 +89,8 @@ class Bench:
             return self.engine.link(self.engine.load(file.name))
 
     @contextlib.contextmanager
-    def isolate(self, template: Template) -> Iterator[Isolate]:
-        isolate = Isolate(self.engine, template, _PAGES_MAX * limits.WASM_PAGE_BYTES, _FUEL)
+    def isolate(self, template: Template, fuel: int = _FUEL) -> Iterator[Isolate]:
+        isolate = Isolate(self.engine, template, _PAGES_MAX * limits.WASM_PAGE_BYTES, fuel)
         try:
             drive(isolate.instantiate())
             yield isolate
@@ -106,8 +106,8 @@ def _require(holds: bool, found: str) -> None:
         raise EngineFault(found)
 
 
-def _trapped(bench: Bench, export: str, trap: str) -> None:
-    with bench.isolate(bench.template()) as isolate:
+def _trapped(bench: Bench, export: str, trap: str, fuel: int = _FUEL) -> None:
+    with bench.isolate(bench.template(), fuel) as isolate:
         try:
             drive(isolate.call(export))
         except Trapped as trapped:
@@ -121,7 +121,8 @@ def out_of_bounds(bench: Bench) -> None:
 
 
 def recursion(bench: Bench) -> None:
-    _trapped(bench, "recurse", "stack_overflow")
+    # A call takes more bytes of the stack than it spends fuel.
+    _trapped(bench, "recurse", "stack_overflow", limits.WASM_STACK_BYTES)
 
 
 def infinite_loop(bench: Bench) -> None:

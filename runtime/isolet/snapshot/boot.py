@@ -7,21 +7,22 @@
                                    └──────→ state: stored as what differs from the base
 
 Laws:
-- Whoever deploys a program compiles nothing, once the interpreter's parts are made: by the first deployment, or by
-  `prepare`. Builders that start at once make them once.
+- Whoever deploys a program compiles nothing, once the interpreter's parts are made, by the machine's first deployment.
+  Builders that start at once make them once; a second server of the same user takes those that the first one made.
 - A program that cannot be frozen runs its top-level code in every invocation, from the base state.
 - The stack is not stored: below the stack pointer nothing is alive, and what initialisation left there is noise.
 """
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from .. import limits
 from ..engine.engine import Code, Engine, Template
-from ..errors import ArtifactCorrupt, ArtifactMissing, EngineFault, ModuleInvalid
+from ..errors import ArtifactCorrupt, ArtifactMissing, EngineFault, ModuleInvalid, StorageUnavailable
 from ..languages.interpreters import Interpreter
 from ..model import SnapshotInfo
 from ..storage.artifacts import Artifacts
@@ -40,6 +41,8 @@ from .state import Base, State, packed, unpacked
 # What an isolate of a program that could not be frozen calls first.
 INITIALISERS = ("isolet_init",)
 NO_BASE = Base("", b"")
+# What the phase begins with in which an interpreter is compiled: trusted code, and seconds of work.
+COMPILING = "compiling"
 # Raised when what `prepare` stores changes its form.
 _FORMAT = b"isolet interpreter 3\0"
 
@@ -68,11 +71,15 @@ class Booted:
 
 
 class Booter:
-    """One interpreter in a builder. `witness_of` makes the guest's host state from the library."""
+    """One interpreter in a builder. `kept` are artifacts that outlive the server's own: parts are taken from there, and
+    left there."""
 
-    def __init__(self, engine: Engine, artifacts: Artifacts, interpreter: Interpreter) -> None:
+    def __init__(
+        self, engine: Engine, artifacts: Artifacts, interpreter: Interpreter, kept: Artifacts | None = None
+    ) -> None:
         self._engine = engine
         self._artifacts = artifacts
+        self._kept = kept
         self._interpreter = interpreter
         self._key = _FORMAT + interpreter.digest.encode()
 
@@ -117,13 +124,44 @@ class Booter:
         phases = phases or Phases(lambda phase: None)
         phases.begin("validating")
         with self._artifacts.lock(self._key):
-            digests = self._artifacts.bound(self._key)
-            if digests is not None:
-                try:
-                    return self._load(digests)
-                except (ArtifactMissing, ArtifactCorrupt):
-                    pass  # made again
-            return self._make(guest, phases)
+            loaded = self._loaded(self._artifacts.bound(self._key))
+            if loaded is not None:
+                return loaded
+            if self._kept is None:
+                return self._make(guest, phases)
+            with self._kept.lock(self._key):
+                machine = self._loaded(self._taken(self._kept))
+                if machine is None:
+                    machine = self._make(guest, phases)
+                    with contextlib.suppress(StorageUnavailable):  # it only saves time
+                        self._leave(self._kept, machine.digests)
+                return machine
+
+    def _loaded(self, digests: Mapping[str, str] | None) -> Machine | None:
+        """What is stored, unless some of it is missing or damaged: then it is made again."""
+        try:
+            return None if digests is None else self._load(digests)
+        except (ArtifactMissing, ArtifactCorrupt):
+            return None
+
+    def _taken(self, kept: Artifacts) -> Mapping[str, str] | None:
+        """The parts that another server of this user left, copied."""
+        digests = kept.bound(self._key)
+        if digests is None:
+            return None
+        try:
+            for digest in digests.values():
+                _copy(kept, self._artifacts, digest)
+        except (ArtifactMissing, ArtifactCorrupt):
+            return None
+        self._artifacts.bind(self._key, digests)
+        return digests
+
+    def _leave(self, kept: Artifacts, digests: Mapping[str, str]) -> None:
+        for digest in digests.values():
+            _copy(self._artifacts, kept, digest)
+        kept.bind(self._key, digests)
+        kept.evict(digests.values())
 
     def _require_room(self, machine: Machine, guest: Guest) -> None:
         needed = machine.state.captured.pages * limits.WASM_PAGE_BYTES
@@ -161,7 +199,7 @@ class Booter:
         guest: Callable[[Mapping[str, bytes]], Guest],
         phases: Phases,
     ) -> Machine:
-        phases.begin(f"compiling {self._interpreter.name}, once a machine")
+        phases.begin(f"{COMPILING} {self._interpreter.name}, once a machine")
         parts = self._split()
         compiled = self._engine.compile(parts.code)
         digests = {"code": self._artifacts.write(compiled.serialize(), _PART).digest}
@@ -196,6 +234,12 @@ class Booter:
     ) -> Machine:
         template = self._engine.link_state(self._engine.compile(state.module), code, INITIALISERS)
         return Machine(digests, state, template, library)
+
+
+def _copy(source: Artifacts, target: Artifacts, digest: str) -> None:
+    """Verified where it comes from, sealed anew where it goes."""
+    with source.open(digest) as verified:
+        target.write(_content(verified.path), verified.info)
 
 
 def code_of(engine: Engine, path: str, layout: Layout) -> Code:
