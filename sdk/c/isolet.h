@@ -23,6 +23,8 @@
  * - Values and strings point into the event; they and all isolet_alloc memory live until the invocation ends. There is
  *   no free: so does the isolate.
  * - What is not used is not linked: a function that formats nothing carries no printf, and imports nothing.
+ * - A capability (kv, fetch, invoke, a secret) answers an isolet_status, ISOLET_OK or why not, and fills an isolet_error:
+ *   `if (isolet_kv_get("counters", key, &entry, &error)) return isolet_fail_with(result, &error);`
  * - Several source files may include this one; exactly one says ISOLET_HANDLER.
  */
 #ifndef ISOLET_H

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -453,6 +454,26 @@ def test_a_guest_that_cannot_ask_for_its_request_is_refused() -> None:
     body = '(func (export "__guest_call") (param i32 i32) (result i32) (i32.const 1))'
     with pytest.raises(ModuleInvalid, match="__guest_request"):
         adapt(guest(body, head=""))
+
+
+def test_a_guest_without_code_of_its_own_is_one_too(house: House, tmp_path: Path) -> None:
+    head = HEAD + '(import "wasi_snapshot_preview1" "args_sizes_get" (func $f (param i32 i32) (result i32)))'
+    error = house.deploy(guest('(export "__guest_call" (func $f))', head=head), tmp_path).refused(None)
+    assert error.raised_type == "GuestError"
+
+
+def test_whatever_the_bytes_are_they_are_adapted_or_refused() -> None:
+    whole = guest(ECHO + '(func (export "wapc_init")) (global $g (mut i32) (i32.const 7)) (table 2 funcref)')
+    seed = 20261120
+    chance = random.Random(seed)
+    adapted = 0
+    for _ in range(3_000):
+        raw = bytearray(whole)
+        for _ in range(chance.randint(1, 3)):
+            raw[chance.randrange(8, len(raw))] = chance.choice((chance.randrange(256), 0, 1, 0x7F, 0x80, 0xFF))
+        with contextlib.suppress(ModuleInvalid):
+            adapted += adapt(bytes(raw)) is not raw
+    assert adapted > 100, f"seed {seed}"
 
 
 def test_indices_of_what_was_there_stay() -> None:

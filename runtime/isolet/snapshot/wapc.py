@@ -105,8 +105,8 @@ def _extended(module: Module, request: int, guest_call: int, initialisers: list[
     }
     if initialisers:
         bodies["isolet_init"] = _assemble(0, " ".join(f"call {function}" for function in initialisers) + " end", names)
-    payloads[FUNCTION] = _appended(payloads[FUNCTION], [sections.unsigned(types + i) for i in range(len(bodies))])
-    payloads[CODE] = _appended(payloads[CODE], (sections.unsigned(len(body)) + body for body in bodies.values()))
+    payloads[FUNCTION] = _appended(payloads.get(FUNCTION, b"\0"), [sections.unsigned(types + i) for i in range(len(bodies))])
+    payloads[CODE] = _appended(payloads.get(CODE, b"\0"), (sections.unsigned(len(body)) + body for body in bodies.values()))
     first = module.imported_functions + len(module.functions)
     payloads[EXPORT] = sections.vector(
         (
