@@ -471,8 +471,9 @@ def test_whatever_the_bytes_are_they_are_adapted_or_refused() -> None:
         raw = bytearray(whole)
         for _ in range(chance.randint(1, 3)):
             raw[chance.randrange(8, len(raw))] = chance.choice((chance.randrange(256), 0, 1, 0x7F, 0x80, 0xFF))
+        spoilt = bytes(raw)
         with contextlib.suppress(ModuleInvalid):
-            adapted += adapt(bytes(raw)) is not raw
+            adapted += adapt(spoilt) is not spoilt
     assert adapted > 100, f"seed {seed}"
 
 
