@@ -112,6 +112,15 @@ async def test_function_answers_at_its_own_host_and_at_declared_routes(open_hous
     assert event["routeKey"] == "GET /accounts/{id}"
 
 
+async def test_what_is_meant_for_an_api_at_the_root_is_no_functions(open_house: Opener) -> None:
+    """AWS's json services are at `POST /`: a function with that route must not be told a secret that is being set."""
+    house = await open_house(targets=(target(routes=(Route("ANY", "/"),)),))
+    request, rest = b"POST / HTTP/1.1\r\nHost: localhost\r\n", b"Content-Length: 2\r\n\r\nhi"
+    assert (await house.ask(request + rest)).body == b"POST /? b'hi'"
+    await house.ask(request + b"X-AMZ-Target: secretsmanager.CreateSecret\r\n" + rest)
+    assert len(house.invoker.submitted) == 1
+
+
 async def test_everything_on_a_functions_host_is_the_functions(house: House) -> None:
     reply = await house.ask(b"GET /healthz HTTP/1.1\r\nHost: hello.localhost\r\n\r\n")
     assert reply.body == b"GET /healthz? "

@@ -10,7 +10,7 @@ import msgpack
 import pytest
 
 from hostcalls.asking import Above, granted, refused, relay, run
-from isolet import limits
+from isolet import abi, limits
 from isolet.errors import TimedOut
 from isolet.model import Capabilities, Target
 from plane import Plane
@@ -164,6 +164,24 @@ def test_the_callers_deadline_is_the_callees_too(tmp_path: Path) -> None:
             await asyncio.sleep(0)
         assert {type(outcome.error).__name__ for _, outcome in plane.notes.kept} <= {"TimedOut", "Cancelled"}
         assert len(plane.notes.kept) == 2
+
+    run(tmp_path, main)
+
+
+def test_a_callee_is_told_its_callers_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+    pack = abi.pack_envelope
+
+    def packed(event: bytes, constants: bytes, request_id: str, deadline_ms: int, *more: Any) -> bytes:
+        told.append(deadline_ms)
+        return pack(event, constants, request_id, deadline_ms, *more)
+
+    async def main(plane: Plane) -> None:
+        monkeypatch.setattr(abi, "pack_envelope", packed)
+        deploy(plane, "relays", "later", timeout_s=900)
+        caller = deploy(plane, "relays", "caller", timeout_s=30)
+        await relay(plane, caller, *nested("later", ["random", 1]))
+        assert abs(told[1] - told[0]) <= 2, "milliseconds, of rounding"
 
     run(tmp_path, main)
 

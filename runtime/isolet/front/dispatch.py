@@ -1,7 +1,8 @@
 """Which exchange a request is for: the one place that knows all doors of a worker.
 
 In this order: a function's own host, the prefix `/fn/`, Lambda's Invoke, declared routes (which never match a path of
-ours, routing.py), and the application for everything else.
+ours, routing.py), and the application for everything else. Several of AWS's APIs have the path `/` and a header
+`X-Amz-Target` (aws/targets.py): these are never a function's, whose route is `/`, too: it would be told secrets.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def dispatch(connection: Connection, method: bytes, url: bytes, head: Head) -> E
     if is_invoke(method, path):
         return InvokeExchange(connection, method, head, path, query)
     match = routes.route(method.decode("ascii"), path)
-    if match is not None:
+    if match is not None and not (path == "/" and head.get(b"x-amz-target") is not None):
         return HttpExchange(connection, method, head, match, query)
     return AppExchange(connection, method, head, path, query)
 
