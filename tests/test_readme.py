@@ -17,6 +17,7 @@ TEMPLATES = ROOT / "runtime" / "isolet" / "languages" / "templates"
 SOURCES = {
     "c": TEMPLATES / "c" / "@NAME@.c",
     "go": TEMPLATES / "go" / "main.go",
+    "python": TEMPLATES / "python" / "lambda_function.py",
     "toml": ROOT / "functions" / "account" / "function.toml",
 }
 
