@@ -20,14 +20,14 @@ class Answer(NamedTuple):
 class Cloud:
     """A running isolet as boto3 sees it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, read_timeout_s: float = 300) -> None:
         self.client = boto3.client(
             "lambda",
             endpoint_url=url,
             region_name="us-east-1",
             aws_access_key_id="test",
             aws_secret_access_key="test",
-            config=Config(retries={"total_max_attempts": 1}, read_timeout=300),
+            config=Config(retries={"total_max_attempts": 1}, read_timeout=read_timeout_s),
         )
 
     def deploy(self, name: str, zipped: bytes, **settings: Any) -> None:

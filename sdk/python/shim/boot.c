@@ -53,20 +53,27 @@ static void set_variable(const char *name, PyObject *text) {
 
 /* ── memory ──────────────────────────────────────────────────────────────────────────────────────────────────── */
 
-/* pymalloc's arenas straight from the memory's end: malloc would round a megabyte and its head up to two. */
+/* pymalloc's arenas straight from the memory's end: malloc would round a megabyte and its head up to two. What else comes
+ * this way, chunks of Python's own stack, is malloc's. */
+enum { ARENA_BYTES = 1 << 20 };
 static void *spare_arenas;
 
 static void *arena_alloc(void *Py_UNUSED(none), size_t size) {
+    if (size != ARENA_BYTES) return malloc(size);
     if (spare_arenas != NULL) {
         void *arena = spare_arenas;
         spare_arenas = *(void **)arena;
         return arena;
     }
-    size_t page = __builtin_wasm_memory_grow(0, (size + PAGE_BYTES - 1) / PAGE_BYTES);
+    size_t page = __builtin_wasm_memory_grow(0, ARENA_BYTES / PAGE_BYTES);
     return page == SIZE_MAX ? NULL : (void *)(page * PAGE_BYTES);
 }
 
-static void arena_free(void *Py_UNUSED(none), void *arena, size_t Py_UNUSED(size)) {
+static void arena_free(void *Py_UNUSED(none), void *arena, size_t size) {
+    if (size != ARENA_BYTES) {
+        free(arena);
+        return;
+    }
     *(void **)arena = spare_arenas;
     spare_arenas = arena;
 }
@@ -423,7 +430,7 @@ __attribute__((export_name("isolet_handle"))) int64_t isolet_handle(uint32_t ptr
     PyDict_SetItem(runtime_names, name_context, context);
     if (exit_code >= 0) leave(exit_code);
     if (handler == NULL) {
-        PyObject_CallMethod(runtime, "log_error", "O", initial_error);
+        PyObject_CallMethod(runtime, "log_error", "(O)", initial_error);
         flush();
         return answer_error(initial_error);
     }
