@@ -6,13 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from .. import toolchain
+from ...errors import ToolchainMissing
+from .. import rust, toolchain
 from ..build import COMPILERS
 from ..interpreters import INTERPRETERS, Interpreter
 from .recipe import kept
 from .table import RECIPES
 
-_TOOLS: Mapping[str, toolchain.Tool] = {"c": toolchain.ZIG, "go": toolchain.GO}
+_TOOLS: Mapping[str, toolchain.Tool] = {
+    "c": toolchain.ZIG,
+    "go": toolchain.GO,
+    "zig": toolchain.ZIG,
+    "assemblyscript": toolchain.ASSEMBLYSCRIPT,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +51,22 @@ def _interpreted(interpreter: Interpreter) -> Language:
 
 
 def _compiled(name: str) -> Language:
+    if name == "rust":
+        return _rust()
     tool = _TOOLS.get(name)
     if tool is None:
         return Language(name, "compiled", "", "provided.*", True, "needs no compiler")
-    there = toolchain.find(tool) is not None
+    there = toolchain.find(tool) is not None and (not tool.by_node or toolchain.find(toolchain.NODE) is not None)
     note = f"by {tool.name}" if there else f"by {tool.name}, which the first build installs from {tool.registry}"
     return Language(name, "compiled", tool.version, "provided.*", there, note)
+
+
+def _rust() -> Language:
+    """The one that the machine has: no registry of packages that we install from carries it."""
+    try:
+        found = rust.find()
+    except ToolchainMissing:
+        return Language(
+            "rust", "compiled", "", "provided.*", False, f"by rustc; {rust.CURE.format(target=rust.TARGET)}"
+        )
+    return Language("rust", "compiled", found.version, "provided.*", True, f"by {found.rustc}")
