@@ -4,7 +4,7 @@ The tests are those of the source that the interpreter is built of, fetched as i
 kept here. python.json holds how many ran and succeeded, why others were left out (their own decision: no threads, no
 processes, no time zones …), and which fail, each with the reason.
 
-    python tests/conformance/test_cpython.py        writes python.json anew
+    PYTHONPATH=tests python tests/conformance/test_cpython.py        writes python.json anew
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ MEMORY_MB, TIMEOUT_S = 1024, 900
 
 def package() -> bytes:
     """The zip of a function that runs any of MODULES."""
-    (source,) = (source for source in RECIPE.sources if source.file.startswith("python"))
+    (source,) = (source for source in RECIPE.sources if source.file.endswith(f"{RECIPE.version}.orig.tar.gz"))
     wanted = {f"{name}{suffix}" for name in MODULES for suffix in ("", ".py")}
     wanted |= {name for names in MODULES.values() for name in names} | set(_SHARED)
     buffer = io.BytesIO()
@@ -121,5 +121,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(HERE.parent))
     main()
