@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 
 from isolet import abi
 from isolet.errors import Raised
-from running import ENTROPY, Guest
+from isolet.languages import toolchain
+from isolet.languages.package import silent
+from running import ENTROPY, ROOT, Guest
 from scripted import ScriptedGuest
 
 HERE = Path(__file__).parent / "guests" / "go"
@@ -230,3 +233,21 @@ def test_net_http_s_errors_are_found_within() -> None:
 def test_net_http_s_timeout_is_the_requests() -> None:
     _, (request,) = fetch({"method": "GET", "url": "http://x.example/", "timeout_ms": 60_000}, reply())
     assert 0 < request["timeout_ms"] <= 60_000
+
+
+def test_a_functions_own_tests_run_outside(tmp_path: Path) -> None:
+    go_mod = f"module guest\n\ngo 1.24\n\nrequire isolet v0.0.0\n\nreplace isolet => {ROOT / 'sdk' / 'go'}\n"
+    (tmp_path / "go.mod").write_text(go_mod)
+    for file in HERE.glob("*.go"):
+        shutil.copy(file, tmp_path)
+    program = toolchain.ensure(toolchain.GO, silent)
+    variables = {
+        "GOCACHE": str(toolchain.cache_directory() / "go"),
+        "GOROOT": str(program.resolve().parent.parent),
+        "GOFLAGS": "-mod=mod",
+        "GOPROXY": "off",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+        "CGO_ENABLED": "0",
+    }
+    assert "PASS" in toolchain.run([program, "test", "-v", "./..."], tmp_path, variables)
