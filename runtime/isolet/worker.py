@@ -9,8 +9,10 @@ Laws:
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from starlette.applications import Starlette
 
@@ -30,6 +32,8 @@ from .storage.artifacts import Artifacts
 from .storage.packages import Packages
 from .uplink import Downcalls, Uplink
 from .upward import Upward
+
+logger = logging.getLogger("isolet.worker")
 
 
 class Worker:
@@ -66,6 +70,7 @@ class Worker:
         self.downcalls = Downcalls(self._take_routes, self.gauges)
         self._request_s = request_s
         self._uplink: Uplink | None = None
+        self._preloading: set[asyncio.Task[object]] = set()
 
     def attach(self, link: Link) -> Uplink:
         """Uses `link` for all that goes to the keeper."""
@@ -74,6 +79,8 @@ class Worker:
 
     async def drain(self) -> None:
         """Sends what is still to be recorded. The door has stopped accepting before."""
+        for task in self._preloading:
+            task.cancel()
         self.invoker.drop_spares()
         await self.recorder.close()
         self.cache.close()
@@ -142,6 +149,26 @@ class Worker:
         for digest in before - after:
             self.cache.forget(digest)
         self.invoker.keep_only(self.routes.targets())
+        self._preload(replace, targets)
+
+    def _preload(self, replace: bool, targets: Sequence[Target]) -> None:
+        """What the first callers would wait for: a snapshot that was just deployed; after a start, when there may be
+        thousands, the interpreters only. A failure is for the first caller to meet, and to mend."""
+        for info in {target.snapshot.digest: target.snapshot for target in targets}.values():
+            if not replace:
+                self._begin(self.cache.load(info))
+            elif info.code_digest:
+                self._begin(self.cache.interpreters.shared(info))
+
+    def _begin(self, loading: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.ensure_future(loading)
+        self._preloading.add(task)
+        task.add_done_callback(self._loaded)
+
+    def _loaded(self, task: asyncio.Task[object]) -> None:
+        self._preloading.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.info("not loaded ahead: %s", error)
 
 
 def make_engine(isolates_max: int, tables_max: int = 4) -> Engine:
