@@ -145,8 +145,8 @@ KV_TENANT_ENTRIES_MAX = 1_000_000
 KV_ENTRY_BYTES = 128
 # Requests of one tenant that the database has before it: a batch has room for those of eight.
 KV_TENANT_CALLS_MAX = 64
-# The same of writes of large values. With four of them, of a mebibyte each, a neighbour's small write took 16 ms in
-# place of 0.8; with one it takes 3.
+# The same of large values, written or read. With four writes of a mebibyte each, a neighbour's small one took 16 ms in
+# place of 0.8; with one it takes 3. Sixteen such reads: 24 ms.
 KV_LARGE_BYTES = 64 * KIB
 KV_TENANT_LARGE_MAX = 1
 # What is over (entries, deleted secrets) is removed so often; it is invisible before. Of entries at most so many in one
@@ -165,6 +165,9 @@ FETCH_TENANT_CALLS_MAX = 64
 FETCH_TENANT_BYTES_MAX = 64 * MIB
 FETCH_BYTES_MAX = 512 * MIB
 assert FETCH_TENANT_BYTES_MAX > 4 * (FETCH_REQUEST_BYTES_MAX + FETCH_RESPONSE_BYTES_MAX), "a few maximal ones fit"
+# How fast a tenant's answers come, beyond a burst: a tenth of the keeper's time, which reads 64 KiB in 0.1 ms.
+FETCH_TENANT_BYTES_PER_S = 64 * MIB
+FETCH_BURST_S = 0.25
 # An address of several that does not answer is given up after this long, if there is another.
 FETCH_CONNECT_S = 3.0
 # Threads that look names up. A look-up may take ten seconds, and a tenant has FETCH_TENANT_CALLS_MAX of them.

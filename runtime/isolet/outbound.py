@@ -8,7 +8,8 @@ Laws:
   opens it. What a name resolved to is not said: a refusal must not be a way to ask our own name servers.
 - A connection serves one request of one function. No proxies, no cookies, no environment.
 - All of it is bounded by one deadline (queue, look-up, connection, answer) and in bytes: of one answer, also decoded,
-  of a tenant, of everybody. One who is cancelled leaves nothing behind.
+  of a tenant, of everybody; and a tenant's bytes come at a pace, since reading them takes this process's time. One who
+  is cancelled leaves nothing behind.
 - TLS is verified against the URL's own host.
 """
 
@@ -25,7 +26,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any
-from weakref import WeakValueDictionary
 
 import certifi
 import httpcore
@@ -61,14 +61,36 @@ class Asked:
     body: bytes | None
 
 
-class _Share:
-    """What one tenant has under way."""
+class Pace:
+    """How fast bytes may come: `rate` a second, and as many at once as come in `burst_s`. Times are of any clock."""
 
-    __slots__ = ("__weakref__", "bytes", "turns")
+    __slots__ = ("_burst_s", "_free_s", "_rate")
+
+    def __init__(self, rate: float, burst_s: float) -> None:
+        self._rate = rate
+        self._burst_s = burst_s
+        self._free_s = 0.0
+
+    def pause_s(self, now_s: float, size: int) -> float:
+        """How long who has just read `size` bytes waits before reading on."""
+        self._free_s = max(now_s, self._free_s) + size / self._rate
+        return max(0.0, self._free_s - now_s - self._burst_s)
+
+
+class _Share:
+    """What one tenant has under way, and how fast it may go on."""
+
+    __slots__ = ("bytes", "pace", "turns")
 
     def __init__(self) -> None:
         self.turns = asyncio.Semaphore(limits.FETCH_TENANT_CALLS_MAX)
         self.bytes = 0
+        self.pace = Pace(limits.FETCH_TENANT_BYTES_PER_S, limits.FETCH_BURST_S)
+
+    async def paused(self, size: int) -> None:
+        pause_s = self.pace.pause_s(asyncio.get_running_loop().time(), size)
+        if pause_s > 0:
+            await asyncio.sleep(pause_s)
 
 
 class Outbound:
@@ -81,7 +103,7 @@ class Outbound:
         self._tls = tls
         self._resolver = None if resolve is not None else Resolver()
         self._resolve = resolve or self._resolver.resolve  # type: ignore[union-attr]  # one of them is there
-        self._shares: WeakValueDictionary[str, _Share] = WeakValueDictionary()
+        self._shares: dict[str, _Share] = {}
         self._bytes = 0
 
     def close(self) -> None:
@@ -105,13 +127,11 @@ class Outbound:
         if isinstance(parsed, Refusal):
             raise CallRefused("Invalid", f"fetch: the url {parsed.reason}; {parsed.cure}")
         asked = Asked(method, parsed, tuple((key, value) for key, value in headers), body)
-        share = self._shares.get(tenant)
-        if share is None:
-            share = self._shares[tenant] = _Share()
+        share = self._shares.setdefault(tenant, _Share())
         try:
             async with asyncio.timeout(timeout_s), share.turns, self._holding(share) as hold:
                 hold(len(body or b""))
-                return await _Errand(self, name, grants, redirect, hold).run(asked)
+                return await _Errand(self, name, grants, redirect, hold, share.paused).run(asked)
         except TimeoutError:
             raise CallRefused(
                 "Timeout", f"{parsed.origin.host} had not answered in full after {timeout_s * 1000:,.0f} ms"
@@ -172,13 +192,20 @@ class _Errand:
     """One request of a function, with all of its redirects."""
 
     def __init__(
-        self, outbound: Outbound, name: str, grants: Sequence[str], redirect: str, hold: Callable[[int], None]
+        self,
+        outbound: Outbound,
+        name: str,
+        grants: Sequence[str],
+        redirect: str,
+        hold: Callable[[int], None],
+        paused: Callable[[int], Awaitable[None]],
     ) -> None:
         self._outbound = outbound
         self._name = name
         self._grants = grants
         self._redirect = redirect
         self._hold = hold
+        self._paused = paused
 
     async def run(self, asked: Asked) -> dict[str, Any]:
         for _ in range(limits.FETCH_REDIRECTS_MAX + 1):
@@ -244,6 +271,7 @@ class _Errand:
             async for chunk in response.aiter_stream():
                 for _ in body.add(chunk):
                     await asyncio.sleep(0)
+                await self._paused(len(chunk))
             whole = body.finish()
         finally:
             await response.aclose()

@@ -15,7 +15,7 @@ from isolet import limits
 from isolet.clock import ManualClock
 from isolet.errors import CallRefused
 from isolet.storage.database import Database
-from isolet.storage.kv import Kv
+from isolet.storage.kv import Kv, _Share
 
 TENANT = "000000000000"
 
@@ -241,6 +241,38 @@ def test_writes_that_wait_together_share_a_commit(tmp_path: Path) -> None:
         before = kv.database.commits
         await asyncio.gather(*(kv("put", f"{index}", b"x") for index in range(limits.KV_TENANT_CALLS_MAX)))
         assert kv.database.commits - before < limits.KV_TENANT_CALLS_MAX // 4
+
+    run(tmp_path / "db", main)
+
+
+@pytest.mark.parametrize(
+    "size", [limits.KV_LARGE_BYTES - 1, limits.KV_LARGE_BYTES, limits.KV_LARGE_BYTES + 1, limits.KV_VALUE_BYTES_MAX]
+)
+def test_values_of_every_size_come_back_whole(tmp_path: Path, size: int) -> None:
+    async def main(kv: House) -> None:
+        value = bytes(index % 251 for index in range(size))
+        await kv("put", "é" * 256, value)
+        for entry in await asyncio.gather(*(kv("get", "é" * 256) for _ in range(10))):
+            assert entry == {"value": value, "version": 1}
+        await kv("put", "é" * 256, b"")
+        assert (await kv("get", "é" * 256))["value"] == b""
+
+    run(tmp_path / "db", main)
+
+
+def test_large_values_wait_for_each_other_and_small_ones_for_none_of_them(tmp_path: Path) -> None:
+    async def main(kv: House) -> None:
+        await kv("put", "large", bytes(limits.KV_VALUE_BYTES_MAX))
+        await kv("put", "small", b"x")
+        share = kv.kv._shares[TENANT] = _Share()
+        async with share.large:  # as if a large value were being read
+            large = asyncio.ensure_future(kv("get", "large"))
+            writing = asyncio.ensure_future(kv("put", "large", bytes(limits.KV_LARGE_BYTES + 1)))
+            assert (await kv("get", "small"))["value"] == b"x"
+            assert (await kv("put", "small", b"y"))["version"] == 3
+            assert not large.done()
+            assert not writing.done()
+        await asyncio.gather(large, writing)
 
     run(tmp_path / "db", main)
 

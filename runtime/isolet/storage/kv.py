@@ -5,8 +5,8 @@ Laws:
 - A tenant's versions only grow, over all its entries: none comes twice, also after an entry was deleted.
 - An entry whose time is over is not there, from that moment on; its row is removed later, or when its room is needed.
 - `kv_tenants` says exactly how many entries and bytes a tenant has rows for: it is changed with them.
-- The database has at most KV_TENANT_CALLS_MAX requests of one tenant before it, and of large writes KV_TENANT_LARGE_MAX,
-  whatever waits behind them: a batch is on the disk within milliseconds.
+- The database has at most KV_TENANT_CALLS_MAX requests of one tenant before it, and KV_TENANT_LARGE_MAX that read or
+  write a large value, whatever waits behind them: a batch takes milliseconds.
 
 Arguments are the worker's, checked there (hostcalls/kv.py); what only the rows can tell is refused here.
 """
@@ -52,9 +52,14 @@ class Kv:
         share = self._shares.get(tenant)
         if share is None:
             share = self._shares[tenant] = _Share()
-        async with share.large if value is not None and len(value) > limits.KV_LARGE_BYTES else share.turns:
-            if verb == "get":
+        if verb == "get":
+            async with share.turns:
+                entry = await self._get(tenant, namespace, key, limits.KV_LARGE_BYTES)
+            if entry is None or entry["value"] is not None:
+                return entry
+            async with share.large:
                 return await self.get(tenant, namespace, key)
+        async with share.large if value is not None and len(value) > limits.KV_LARGE_BYTES else share.turns:
             if verb == "put" and value is not None:
                 return await self.put(tenant, namespace, key, value, **options)
             if verb == "delete":
@@ -64,11 +69,17 @@ class Kv:
         raise InvalidParameter(f"kv has no {verb}; is the worker of another version?")
 
     async def get(self, tenant: str, namespace: str, key: str) -> dict[str, Any] | None:
+        return await self._get(tenant, namespace, key, limits.KV_VALUE_BYTES_MAX)
+
+    async def _get(self, tenant: str, namespace: str, key: str, bytes_max: int) -> dict[str, Any] | None:
+        """The entry; its value is None if it is larger than `bytes_max`, and has not been read from the disk."""
         now_ms = self._now_ms()
+        where = (bytes_max + limits.KV_ENTRY_BYTES, tenant, namespace, key.encode(), now_ms)
 
         def job(db: sqlite3.Connection) -> dict[str, Any] | None:
             row = db.execute(
-                f"SELECT value, version FROM kv WHERE {_AT} AND {_THERE}", (tenant, namespace, key.encode(), now_ms)
+                f"SELECT CASE WHEN bytes - length(key) <= ? THEN value END, version FROM kv WHERE {_AT} AND {_THERE}",
+                where,
             ).fetchone()
             return None if row is None else {"value": row[0], "version": row[1]}
 
