@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from cloud import Cloud, environment
-from isolet.languages import toolchain
+from isolet.languages import starter, toolchain
 from isolet.languages.build import build
 from isolet.manifest import Manifest, load
 
@@ -210,6 +210,19 @@ def test_isolet_answers_what_native_python_answers(name: str, cloud: Cloud, tmp_
 def test_every_difference_that_is_named_is_an_event() -> None:
     for name, event in DIFFERENCES:
         assert event in json.loads((CORPUS / name / "events.json").read_text())
+
+
+def test_a_new_python_function_answers_its_sample_event(cloud: Cloud, tmp_path: Path) -> None:
+    written = starter.create("greeter-1", "python", tmp_path / "greeter-1")
+    assert {"function.toml", "event.json", "README.md", "lambda_function.py"} == {path.name for path in written}
+    manifest = load(tmp_path / "greeter-1")
+    handler = manifest.settings.handler
+    cloud.deploy("greeter-1", build(tmp_path / "greeter-1", manifest).zip, Runtime="python3.11", Handler=handler)
+    sample = json.loads((tmp_path / "greeter-1" / "event.json").read_text())
+    for _ in range(2):
+        answer = cloud.invoke("greeter-1", sample)
+        assert answer.value == {"hello": "Ada", "greetings": 1}
+        assert "greeting Ada for" in answer.log
 
 
 @pytest.fixture(scope="session")
