@@ -110,13 +110,13 @@ class Served:
             timeout=PATIENCE_S,
         )
 
-    def deploy(self, name: str, request: tuple[Any, ...], **capabilities: list[str]) -> None:
+    def deploy(self, name: str, request: tuple[Any, ...], timeout_s: float = 20, **capabilities: list[str]) -> None:
         directory = self.directory / name
         directory.mkdir(exist_ok=True)
         (directory / f"{name}.wat").write_text(asking(*request))
         lines = [f"{kind} = {json.dumps(entries)}\n" for kind, entries in capabilities.items()]
         (directory / "function.toml").write_text(
-            f'name = "{name}"\nlanguage = "wat"\ntimeout_s = 20\n[capabilities]\n{"".join(lines)}'
+            f'name = "{name}"\nlanguage = "wat"\ntimeout_s = {timeout_s}\n[capabilities]\n{"".join(lines)}'
         )
         done = self.isolet("deploy", name)
         assert done.returncode == 0, done.stderr.decode()
@@ -162,6 +162,17 @@ def test_a_keeper_that_dies_under_a_call_is_the_hosts_failure_and_the_next_one_k
     assert answers == [abi.FAILED]
     server.deploy("kept", ("kv.get", "n", "kept"), kv=["n"])
     assert base64.b64decode(server.ask("kept")["ok"]["value"]) == b"1"
+
+
+def test_the_end_of_an_invocation_closes_its_connection_to_the_outside(server: Served) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as tarpit:
+        here = f"127.0.0.1:{tarpit.getsockname()[1]}"
+        server.deploy("late", ("fetch", {"url": f"http://{here}/"}), timeout_s=0.2, fetch=[here])
+        assert server.ask("late")["errorType"] == "Sandbox.Timedout"
+        with tarpit.accept()[0] as connection:
+            connection.settimeout(PATIENCE_S)
+            while connection.recv(65_536):
+                pass
 
 
 def test_a_grant_is_a_tag_and_its_absence_is_said_with_the_cure(server: Served) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -234,6 +236,51 @@ def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) -> None:
 
     run(tmp_path / "db", put)
     run(tmp_path / "db", get)
+
+
+_WRITER = """
+import asyncio, sys
+from pathlib import Path
+from isolet.clock import SystemClock
+from isolet.storage.database import Database
+from isolet.storage.kv import Kv
+
+async def main():
+    database = Database(Path(sys.argv[1]))
+    await database.open()
+    kv = Kv(database, SystemClock())
+
+    async def write(writer):
+        for number in range(10**9):
+            written = await kv.serve("t", "put", "n", f"{writer}", b"%d" % number, {})
+            print(writer, number, written["version"], flush=True)
+
+    await asyncio.gather(*(write(writer) for writer in range(8)))
+
+asyncio.run(main())
+"""
+
+
+def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
+    seen: dict[str, tuple[int, int]] = {}
+    writer = subprocess.Popen([sys.executable, "-c", _WRITER, tmp_path / "db"], stdout=subprocess.PIPE, text=True)
+    with writer:
+        assert writer.stdout is not None
+        for count, line in enumerate(writer.stdout):
+            key, number, version = line.split()
+            seen[key] = (int(number), int(version))
+            if count == 500:
+                writer.kill()
+
+    async def main(house: House) -> None:
+        for key, (number, version) in seen.items():
+            entry = await house.kv.get("t", "n", key)
+            assert entry is not None
+            # The last word may have been lost on its way to us, but not on its way to the disk.
+            assert (int(entry["value"]), entry["version"]) >= (number, version)
+        await house.counted()
+
+    run(tmp_path / "db", main)
 
 
 def test_writes_that_wait_together_share_a_commit(tmp_path: Path) -> None:
