@@ -1,0 +1,5 @@
+"""hello: the smallest function there is. It answers every event, HTTP request or not, with the same text."""
+
+
+def lambda_handler(event, context):
+    return {"statusCode": 200, "headers": {"content-type": "text/plain; charset=utf-8"}, "body": "hello\n"}
