@@ -539,11 +539,13 @@ def test_dev_waits_for_a_function_that_builds(isolet: Isolet) -> None:
 
 # ── help ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-VERBS = ("serve", "init", "dev", "deploy", "list", "invoke", "logs", "usage", "delete", "doctor")
+VERBS = ("serve", "init", "dev", "deploy", "list", "invoke", "logs", "usage", "delete", "secrets", "languages", "doctor")
+GROUPS = {"secrets": ("set", "list", "delete"), "languages": ("list", "build")}
 
 
 def test_help_names_every_verb_and_every_verb_has_examples(isolet: Isolet) -> None:
     listed = isolet("--help").must()
     assert [line.split()[0] for line in listed.partition("Commands:\n")[2].splitlines()[: len(VERBS)]] == list(VERBS)
     for verb in VERBS:
-        assert f"  isolet {verb}" in isolet(verb, "--help").must()
+        for words in [(verb, inner) for inner in GROUPS.get(verb, ())] or [(verb,)]:
+            assert f"  isolet {' '.join(words)}" in isolet(*words, "--help").must()

@@ -48,9 +48,8 @@ def show(result: Deployed, endpoint: str) -> None:
     console.say(f"{result.name} {result.what}", "bold")
     # The default is beyond any timeout: saying it would look like a choice.
     fuel = "" if settings.fuel == FUEL_DEFAULT else f", {console.whole(settings.fuel)} fuel"
-    module, built = console.size(result.module_bytes), console.seconds(result.build_s)
     rows: dict[str, str | list[str]] = {
-        "module": f"{module}, {settings.language}, built in {built}",
+        **_code(result),
         "snapshot": _snapshot(snapshot),
         "limits": f"{settings.memory_mb} MB, {settings.timeout_s:g} s{fuel}",
     }
@@ -65,13 +64,21 @@ def show(result: Deployed, endpoint: str) -> None:
         console.warn(warning)
 
 
+def _code(result: Deployed) -> dict[str, str]:
+    """The module, or the source where an interpreter runs it."""
+    language, built = result.settings.language, console.seconds(result.build_s)
+    if result.module_bytes:
+        return {"module": f"{console.size(result.module_bytes)}, {language}, built in {built}"}
+    return {"package": f"{console.size(result.package_bytes)}, {language}, {result.settings.runtime}"}
+
+
 def _snapshot(snapshot: dict[str, Any]) -> str:
     if snapshot["frozen"]:
         what = f"{console.size(snapshot['imageBytes'])} of memory"
     else:
         what = "none: it initialises in every invocation"
     artifact = console.size(snapshot["artifactBytes"])
-    return f"{what}, {artifact} compiled, made in {console.seconds(snapshot['buildS'])}"
+    return f"{what}, {artifact} stored, made in {console.seconds(snapshot['buildS'])}"
 
 
 def as_plain(result: Deployed) -> dict[str, Any]:

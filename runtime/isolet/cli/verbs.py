@@ -19,7 +19,7 @@ from .usage import usage
 _EPILOG = """\
 From nothing to an answer:
   isolet serve                          in one terminal
-  isolet init hello --language c        in another
+  isolet init hello                     in another
   isolet deploy hello
   isolet invoke hello -d '{"name": "Ada"}'
 """
