@@ -539,7 +539,20 @@ def test_dev_waits_for_a_function_that_builds(isolet: Isolet) -> None:
 
 # ── help ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-VERBS = ("serve", "init", "dev", "deploy", "list", "invoke", "logs", "usage", "delete", "secrets", "languages", "doctor")
+VERBS = (
+    "serve",
+    "init",
+    "dev",
+    "deploy",
+    "list",
+    "invoke",
+    "logs",
+    "usage",
+    "delete",
+    "secrets",
+    "languages",
+    "doctor",
+)
 GROUPS = {"secrets": ("set", "list", "delete"), "languages": ("list", "build")}
 
 
