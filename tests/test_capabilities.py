@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,20 @@ def test_what_one_function_puts_another_gets_from_every_worker_and_after_a_resta
     server.start()
     assert server.ask("get") == kept
     assert server.ask("put") == {"ok": {"version": 2}}
+
+
+def test_functions_in_every_language_count_together_and_nothing_is_lost(server: Served) -> None:
+    """Each adds by compare-and-set; what one of them was answered, no other was."""
+    for language in ("c", "python", "javascript"):
+        done = server.isolet("deploy", str(ROOT / "functions" / "counter" / language))
+        assert done.returncode == 0, done.stderr.decode()
+    names = [f"counter-{language}" for language in ("c", "python", "javascript")] * 8
+    with ThreadPoolExecutor(3) as threads:
+        answers = list(threads.map(lambda name: server.cloud.invoke(name, {"name": "all"}), names))
+    counted = sorted(answer.value["value"] for answer in answers if not answer.failed)
+    assert counted == list(range(1, len(counted) + 1))
+    assert len(counted) > len(names) // 2
+    assert {answer.value["errorType"] for answer in answers if answer.failed} <= {"Contended"}
 
 
 def test_a_keeper_that_dies_under_a_call_is_the_hosts_failure_and_the_next_one_knows_all(server: Served) -> None:
