@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from isolet.languages import assemblyscript, c, go, starter
+from isolet.languages import assemblyscript, c, go, rust, starter, zig
 from running import ROOT
 
 
 def test_the_sdks_are_links_to_the_one_copy() -> None:
     assert c.SDK.resolve() == ROOT / "sdk" / "c"
     assert go.SDK.resolve() == ROOT / "sdk" / "go"
+    assert rust.SDK.resolve() == ROOT / "sdk" / "rust"
+    assert zig.SDK.resolve() == ROOT / "sdk" / "zig"
     assert assemblyscript.SDK.resolve() == ROOT / "sdk" / "assemblyscript"
 
 
@@ -35,8 +37,9 @@ def test_a_wheel_holds_the_sdks_and_the_templates(tmp_path: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     here = "isolet/languages"
     expected = {f"{here}/sdk/c/isolet.h"}
-    for language, sdk in (("go", go.SDK.resolve()), ("assemblyscript", assemblyscript.SDK.resolve())):
-        expected |= {f"{here}/sdk/{language}/{file.relative_to(sdk)}" for file in sdk.rglob("*.*")}
+    for module in (go, rust, zig, assemblyscript):
+        sdk = module.SDK.resolve()
+        expected |= {f"{here}/sdk/{module.SDK.name}/{file.relative_to(sdk)}" for file in sdk.rglob("*.*")}
     for language in starter.LANGUAGES:
         expected |= {f"{here}/templates/{language}/{file.name}" for file in (starter.TEMPLATES / language).iterdir()}
     assert expected <= names, expected - names

@@ -8,7 +8,7 @@ Nothing is fetched: crates that the function needs beside the SDK are in cargo's
 Cargo keeps its Cargo.lock in the directory, as everywhere; its target directory is in our cache.
 
     <cache>/rust/<digest>/libisolet.rlib      the SDK, of this rustc, target and source
-    <cache>/rust/cargo/<digest>/              the target directory of the package in one directory
+    <cache>/rust/cargo/<digest>/              the target directory of the package in one directory, while that is there
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import tomllib
@@ -193,8 +194,7 @@ def _by_cargo(
 ) -> tuple[bytes, str]:
     _check_package(directory, package)
     progress(Step("compile Rust"))
-    key = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:32]
-    target_directory = toolchain.cache_directory() / "rust" / "cargo" / key
+    target_directory = _target_directory(directory)
     variables = {
         "RUSTC": str(rust.rustc),
         "CARGO_ENCODED_RUSTFLAGS": "\x1f".join((*_linked(manifest), *manifest.flags)),
@@ -214,6 +214,19 @@ def _by_cargo(
     name = package.get("lib", {}).get("name") or str(package["package"]["name"]).replace("-", "_")
     module = target_directory / rust.target / "release" / f"{name}.wasm"
     return module.read_bytes(), warnings
+
+
+def _target_directory(directory: Path) -> Path:
+    """The one of this directory, which it names; those of directories that are gone are removed."""
+    home = toolchain.cache_directory() / "rust" / "cargo"
+    for note in home.glob("*/directory"):
+        if not Path(note.read_text(encoding="utf-8")).is_dir():
+            shutil.rmtree(note.parent, ignore_errors=True)
+    source = str(directory.resolve())
+    kept = home / hashlib.sha256(source.encode()).hexdigest()[:32]
+    kept.mkdir(parents=True, exist_ok=True)
+    (kept / "directory").write_text(source, encoding="utf-8")
+    return kept
 
 
 def _check_package(directory: Path, package: dict[str, Any]) -> None:
