@@ -83,9 +83,10 @@ def find(target: str = TARGET, directory: Path | None = None) -> Rust:
 
 
 def _candidates() -> Iterable[Path]:
-    directories = [*os.get_exec_path(), str(Path.home() / ".cargo" / "bin"), "/usr/bin"]
-    found = (Path(directory) / "rustc" for directory in dict.fromkeys(directories) if directory)
-    return [path for path in found if os.access(path, os.X_OK)]
+    names = [*os.get_exec_path(), str(Path.home() / ".cargo" / "bin"), "/usr/bin"]
+    directories = dict.fromkeys(Path(name).resolve() for name in names if name)  # /bin is often /usr/bin
+    # Its own name is kept: rustup's tells by it which program it is meant to be.
+    return [directory / "rustc" for directory in directories if os.access(directory / "rustc", os.X_OK)]
 
 
 def _said(rustc: Path, directory: Path | None, *arguments: str) -> str:
