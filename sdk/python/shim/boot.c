@@ -55,36 +55,29 @@ static void set_variable(const char *name, PyObject *text) {
 
 /* ── memory ──────────────────────────────────────────────────────────────────────────────────────────────────── */
 
-/* pymalloc's arenas straight from the memory's end: malloc would round a megabyte and its head up to two. Blocks of the
- * interpreter's frame stack come from here as well, a few kilobytes each: they are malloc's, and no arena is one of them. */
-typedef struct Spare {
-    struct Spare *next;
-    size_t size;
-} Spare;
-
-static Spare *spare_arenas;
+/* pymalloc's arenas straight from the memory's end: malloc would round a megabyte and its head up to two. What else comes
+ * this way, chunks of Python's own stack, is malloc's. */
+enum { ARENA_BYTES = 1 << 20 };
+static void *spare_arenas;
 
 static void *arena_alloc(void *Py_UNUSED(none), size_t size) {
-    if (size < PAGE_BYTES) return malloc(size);
-    for (Spare **at = &spare_arenas; *at != NULL; at = &(*at)->next) {
-        if ((*at)->size != size) continue;
-        Spare *arena = *at;
-        *at = arena->next;
+    if (size != ARENA_BYTES) return malloc(size);
+    if (spare_arenas != NULL) {
+        void *arena = spare_arenas;
+        spare_arenas = *(void **)arena;
         return arena;
     }
-    size_t page = __builtin_wasm_memory_grow(0, (size + PAGE_BYTES - 1) / PAGE_BYTES);
+    size_t page = __builtin_wasm_memory_grow(0, ARENA_BYTES / PAGE_BYTES);
     return page == SIZE_MAX ? NULL : (void *)(page * PAGE_BYTES);
 }
 
 static void arena_free(void *Py_UNUSED(none), void *arena, size_t size) {
-    if (size < PAGE_BYTES) {
+    if (size != ARENA_BYTES) {
         free(arena);
         return;
     }
-    Spare *spare = arena;
-    spare->next = spare_arenas;
-    spare->size = size;
-    spare_arenas = spare;
+    *(void **)arena = spare_arenas;
+    spare_arenas = arena;
 }
 
 /* ── boot ────────────────────────────────────────────────────────────────────────────────────────────────────── */
