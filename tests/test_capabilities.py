@@ -273,6 +273,36 @@ def test_secrets_are_set_by_boto3_and_read_by_functions_that_may(server: Served)
     assert server.ask("reads")["error"]["type"] == "UnknownSecret"
 
 
+def test_no_secret_is_in_a_snapshot_whatever_initialisation_asks(server: Served) -> None:
+    """Initialisation is denied it, is not frozen, and runs in every invocation, where it is granted."""
+    server.secrets.create_secret(Name="EARLY", SecretString=VALUE)
+    server.deploy("early", ("secrets.get", "EARLY"), secrets=["EARLY"])
+    module = server.directory / "early" / "early.wat"
+    module.write_text(
+        module.read_text().replace(
+            '(func (export "isolet_handle")',
+            """(func (export "isolet_init")
+              (if (i32.gt_s (call $call (i32.const 200000) (i32.load (i32.const 199996))) (i32.const 0))
+                (then (drop (call $take (i32.const 150000))))))
+            (func (export "isolet_handle")""",
+        )
+    )
+    size = len(msgpack.packb(("secrets.get", "EARLY")))
+    module.write_text(
+        module.read_text().replace(
+            "(data (i32.const 200000)",
+            f'(data (i32.const 199996) "\\{size:02x}\\00\\00\\00")\n(data (i32.const 200000)',
+        )
+    )
+    done = server.isolet("deploy", "early")
+    assert done.returncode == 0, done.stderr.decode()
+    details = httpx.get(f"{server.url}/isolet/functions/early").json()
+    assert details["snapshot"]["frozen"] is False
+    assert "`secrets.get`" in " ".join(details["snapshot"]["warnings"])
+    assert server.ask("early") == {"ok": VALUE}
+    server.secrets.delete_secret(SecretId="EARLY", ForceDeleteWithoutRecovery=True)
+
+
 def test_secrets_from_the_command_line(server: Served) -> None:
     said = server.isolet("secrets", "set", "CLI_KEY", "--description", "mine", stdin=VALUE.encode() + b"\n")
     assert said.stdout == b"CLI_KEY created\n", said.stderr
@@ -337,6 +367,14 @@ def test_a_person_is_asked_for_the_value_and_does_not_see_it(server: Served) -> 
 
 
 def test_no_value_is_in_any_file_or_log_and_calls_are_counted(server: Served) -> None:
+    server.secrets.create_secret(Name="KEPT", SecretString=VALUE)
+    server.deploy("a-kv", ("kv.get", "n", "k"), kv=["n"])
+    server.deploy("a-fetch", ("fetch", {"url": "http://169.254.169.254/"}), fetch=["169.254.169.254"])
+    server.deploy("an-invoke", ("invoke", "a-secret", None), invoke=["a-secret"])
+    server.deploy("a-secret", ("secrets.get", "KEPT"), secrets=["KEPT"])
+    assert server.ask("a-kv") == {"ok": None}
+    assert server.ask("a-fetch")["error"]["type"] == "Refused"
+    assert server.ask("an-invoke") == {"ok": {"ok": VALUE}}
     metrics = httpx.get(f"{server.url}/metrics").text
     for capability in ("kv", "fetch", "invoke", "secrets"):
         counted = re.findall(rf'isolet_{capability}_calls{{worker="\d+"}} (\S+)', metrics)
@@ -348,3 +386,4 @@ def test_no_value_is_in_any_file_or_log_and_calls_are_counted(server: Served) ->
         assert VALUE.encode() not in path.read_bytes(), path
     key = server.directory / "data" / "secrets.key"
     assert key.stat().st_mode & 0o777 == 0o600
+    server.secrets.delete_secret(SecretId="KEPT", ForceDeleteWithoutRecovery=True)

@@ -314,6 +314,30 @@ def test_the_systems_resolver_gives_addresses() -> None:
     run(main)
 
 
+def test_ipv6_is_reached_as_ipv4_is() -> None:
+    async def main() -> None:
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            asked.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[1])
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            writer.close()
+
+        asked: list[bytes] = []
+        try:
+            server = await asyncio.start_server(talk, "::1", 0)
+        except OSError as reason:
+            pytest.skip(f"this machine has no IPv6 loopback: {reason}")
+        grant = f"[::1]:{server.sockets[0].getsockname()[1]}"
+        outbound = Outbound(LOOPBACK)
+        answer = await fetch(outbound, f"http://{grant.replace('::1', '0:0::0:1')}/x", [grant])
+        assert answer["url"] == f"http://{grant}/x"
+        assert asked == [f"host: {grant}".encode()]
+        await refused("Refused", fetch(Outbound(), f"http://{grant}/x", [grant]))
+        outbound.close()
+        server.close()
+
+    run(main)
+
+
 # ── redirects ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
