@@ -101,8 +101,8 @@ macro_rules! handler {
 
             #[cfg(target_arch = "wasm32")]
             #[no_mangle]
-            extern "C" fn isolet_handle(_ptr: u32, len: u32) -> u64 {
-                $crate::rt::handle(len, serve)
+            extern "C" fn isolet_handle(ptr: u32, len: u32) -> u64 {
+                $crate::rt::handle(ptr, len, serve)
             }
         }
     };
