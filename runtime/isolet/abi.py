@@ -128,7 +128,8 @@ def _raised(error: Any) -> GuestError:
 
 
 def unpack_request(raw: bytes) -> tuple[Any, int]:
-    """A capability request and its weight: how many values are in it, an array or a map counting CONTAINER_WEIGHT.
+    """A capability request and its weight: how many values are in it, an array or a map counting CONTAINER_WEIGHT
+    more, and an entry of a map ENTRY_WEIGHT.
 
     Beyond REQUEST_WEIGHT_MAX the value is None. Raises AbiViolation for what is not one msgpack value.
     """
@@ -155,8 +156,8 @@ def decode(raw: bytes, what: str, weight: list[int] | None = None) -> Any:
         if weight is not None:
             value = unpackb(
                 raw,
-                object_pairs_hook=_weighed(weight, _map),
-                list_hook=_weighed(weight, _same),
+                object_pairs_hook=_weighed(weight, ENTRY_WEIGHT, _map),
+                list_hook=_weighed(weight, 1, _same),
                 max_ext_len=0,
                 strict_map_key=False,
                 max_array_len=min(limits.OUTCOME_ARRAY_LEN_MAX, len(raw)),
@@ -217,13 +218,14 @@ def _counted(left: list[int], make: Any) -> Any:
     return hook
 
 
-# What an array or a map takes to decode, in values of other kinds: 300 ns against 18.
+# What they take to decode, in elements of an array: 600 ns, and 300 ns against 40.
 CONTAINER_WEIGHT = 16
+ENTRY_WEIGHT = 8
 
 
-def _weighed(weight: list[int], make: Any) -> Any:
+def _weighed(weight: list[int], each: int, make: Any) -> Any:
     def hook(value: Any) -> Any:
-        weight[0] += len(value) + CONTAINER_WEIGHT
+        weight[0] += each * len(value) + CONTAINER_WEIGHT
         if weight[0] > limits.REQUEST_WEIGHT_MAX:
             raise _TooHeavy
         return make(value)
