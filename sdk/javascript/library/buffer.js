@@ -4,7 +4,7 @@ const native = require("native");
 const { withCode, invalidArgType, invalidArgValue, outOfRange } = require("errors");
 const CUSTOM = Symbol.for("nodejs.util.inspect.custom");
 
-const LENGTH_MAX = 2 ** 31 - 1;
+const LENGTH_MAX = 2 ** 53 - 1; // what Node says; memory ends long before
 
 // ── encodings ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -363,7 +363,7 @@ function writer(set, size, little, low, high) {
 function rangeOf(value, low, high, size) {
   const n = typeof low === "bigint" ? "n" : "";
   let range;
-  if (size > 3) range = low == 0 ? `>= 0${n} and < 2${n} ** ${size * 8}${n}` : `>= -(2${n} ** ${size * 8 - 1}${n}) and < 2${n} ** ${size * 8 - 1}${n}`;
+  if (size > 4) range = low == 0 ? `>= 0${n} and < 2${n} ** ${size * 8}${n}` : `>= -(2${n} ** ${size * 8 - 1}${n}) and < 2${n} ** ${size * 8 - 1}${n}`;
   else range = `>= ${low}${n} and <= ${high}${n}`;
   return outOfRange("value", range, value);
 }

@@ -100,20 +100,37 @@ function place(site) {
   return line > 0 ? `${file}:${line}:${column}` : file;
 }
 
+let names; // the engine's own functions, as V8 calls them
+
+function nativeName(fn, name) {
+  if (!names) {
+    names = new Map();
+    for (const owner of Object.getOwnPropertyNames(globalThis)) {
+      const value = /^[A-Z]/.test(owner) ? Object.getOwnPropertyDescriptor(globalThis, owner).value : undefined;
+      for (const holder of [value, value?.prototype])
+        for (const key of holder ? Object.getOwnPropertyNames(holder) : []) {
+          const member = Object.getOwnPropertyDescriptor(holder, key).value;
+          if (typeof member === "function" && key !== "constructor") names.set(member, `${owner}.${key}`);
+        }
+    }
+  }
+  return names.get(fn) ?? name;
+}
+
 function frame(site) {
   const file = site.getFileName();
   if (file?.startsWith("node:internal/")) return "";
   let name = site.getFunctionName();
   if (name === "<anonymous>" || name === "<module>" || name === "<eval>") name = "";
   if (state.handler && site.getFunction() === state.handler) name = "Runtime.handler";
-  if (!file && !name) return "";
+  if ((!file && !name) || file === "<input>") return "";
+  if (!file) name = nativeName(site.getFunction(), name);
   if (site.isConstructor() && name) name = `new ${name}`;
   return name ? `\n    at ${name} (${place(site)})` : `\n    at ${place(site)}`;
 }
 
 native.prepareStack((error, sites) => {
   let stack = headline(error);
-  let below = false; // frames of the engine's own functions show only if the function's code called them
   for (let i = 0; i < sites.length; i++) {
     const site = sites[i];
     const file = site.getFileName();

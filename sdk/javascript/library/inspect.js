@@ -17,7 +17,7 @@ const DEFAULTS = {
   showProxy: false,
   maxArrayLength: 100,
   maxStringLength: 10000,
-  breakLength: 128,
+  breakLength: 80,
   compact: 3,
   sorted: false,
   getters: false,
@@ -290,12 +290,8 @@ function showRaw(ctx, value, recursion, typed) {
       base = functionBase(value, name, tag);
       if (keys.length === 0) return ctx.style(base, "special");
     } else if (types.isArgumentsObject(value)) {
-      braces[0] = "[Arguments] [";
-      braces[1] = "]";
-      keys = nonIndexKeys(value, ctx.showHidden);
-      if (value.length === 0 && keys.length === 0) return "[Arguments] []";
-      kind = "array";
-      entries = () => arrayEntries(ctx, value, recursion);
+      braces[0] = "[Arguments] {";
+      if (keys.length === 0) return "[Arguments] {}";
     } else if (types.isRegExp(value)) {
       base = RegExp.prototype.toString.call(value);
       const head = prefix(name, tag, "RegExp");

@@ -10,6 +10,7 @@
 "use strict";
 const native = require("native");
 const { invalidArgType } = require("errors");
+const { bound } = require("frames");
 const shared = new Int32Array(native.shared);
 
 // ── ticks ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -18,7 +19,7 @@ let ticks = [];
 
 function nextTick(callback, values) {
   if (typeof callback !== "function") throw invalidArgType("callback", "function", callback);
-  ticks.push(callback, values);
+  ticks.push(bound(callback), values);
   shared[0] = 1;
 }
 
@@ -43,7 +44,7 @@ class Timeout {
     if (!(ms >= 1 && ms <= MOST_MS)) ms = 1;
     ms = Math.trunc(ms);
     this._idleTimeout = ms;
-    this._onTimeout = callback;
+    this._onTimeout = bound(callback);
     this._repeat = repeats ? ms : null;
     this._destroyed = false;
     Object.defineProperties(this, {
@@ -138,7 +139,7 @@ let immediates = [];
 
 class Immediate {
   constructor(callback, values) {
-    this._onImmediate = callback;
+    this._onImmediate = bound(callback);
     Object.defineProperty(this, "values", { value: values, enumerable: false });
     immediates.push(this);
   }
@@ -174,6 +175,7 @@ let calls = [];
 
 // Makes `task` a task of its own; a promise of what it returns. A cancelled one never runs.
 function later(task) {
+  task = bound(task);
   return new Promise((resolve, reject) => {
     calls.push(() => {
       try {

@@ -45,6 +45,7 @@
   Object.defineProperty(Math.random, "name", { value: "random" });
 
   require("errors");
+  require("json");
   const { process, environment } = require("process");
   define("process", process);
   const loop = require("loop");
@@ -65,8 +66,7 @@
   lazily(["fetch", "Headers", "Request", "Response", "FormData", "Blob", "File"], "fetch");
   lazily(["structuredClone"], "clone");
   lazily(["crypto", "Crypto", "CryptoKey", "SubtleCrypto"], "crypto_global");
-  lazily(["MessageChannel", "MessagePort", "MessageEvent", "BroadcastChannel"], "message");
-  lazily(["ReadableStream", "WritableStream", "TransformStream", "ByteLengthQueuingStrategy", "CountQueuingStrategy"], "web_streams");
+  lazily(["ReadableStream", "WritableStream", "TransformStream", "TextEncoderStream", "TextDecoderStream", "ByteLengthQueuingStrategy", "CountQueuingStrategy"], "web_streams");
 
   const modules = require("modules");
   const lambda = require("lambda");

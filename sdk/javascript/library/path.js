@@ -73,6 +73,7 @@ function dirname(path) {
 function basename(path, suffix) {
   if (suffix !== undefined) text(suffix, "suffix");
   text(path, "path");
+  if (suffix === path) return "";
   const end = trimmed(path);
   const last = path.slice(path.lastIndexOf("/", end - 1) + 1, path === "/" ? 0 : end);
   const base = last === "/" ? "" : last;

@@ -1,5 +1,5 @@
 /*
- * What JavaScript itself cannot ask of a value: for util.inspect, util.types and structuredClone.
+ * What JavaScript itself cannot ask of a value: for util.inspect, util.types, AsyncLocalStorage.
  */
 #include "shim.h"
 
@@ -42,12 +42,29 @@ static JSValue detach(JSContext *ctx, JSValueConst self, int argc, JSValueConst 
     return JS_UNDEFINED;
 }
 
+/* The stores of AsyncLocalStorage that are in force; see library/frames.js. */
+extern JSValue isolet_frame;
+
+static JSValue frame(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    return JS_DupValue(ctx, isolet_frame);
+}
+
+static JSValue set_frame(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv)
+{
+    JS_FreeValue(ctx, isolet_frame);
+    isolet_frame = JS_DupValue(ctx, argv[0]);
+    return JS_UNDEFINED;
+}
+
 static const JSCFunctionListEntry FUNCTIONS[] = {
     JS_CFUNC_DEF("promiseState", 1, promise_state),
     JS_CFUNC_DEF("proxyDetails", 1, proxy_details),
     JS_CFUNC_DEF("classOf", 1, class_of),
     JS_CFUNC_DEF("isConstructor", 1, is_constructor),
     JS_CFUNC_DEF("detach", 1, detach),
+    JS_CFUNC_DEF("frame", 0, frame),
+    JS_CFUNC_DEF("setFrame", 1, set_frame),
 };
 
 void inspect_install(JSValueConst native)

@@ -64,7 +64,7 @@ static JSValue compile_function(JSContext *ctx, JSValueConst self, int argc, JSV
             JS_ThrowOutOfMemory(ctx);
         else {
             isolet_keep_source = !(argc > 2 && JS_ToBool(ctx, argv[2]));
-            made = evaluate((char *)wrapped.bytes, wrapped.length - 1, filename, 0, JS_EVAL_TYPE_GLOBAL);
+            made = evaluate((char *)wrapped.bytes, wrapped.length - 1, filename, -1, JS_EVAL_TYPE_GLOBAL);
             isolet_keep_source = 1;
         }
     }

@@ -16,7 +16,7 @@
 #define EXPORT(name) __attribute__((export_name(#name))) name
 
 /* The stack is what the linker was told (recipes/javascript.py), less what the deepest C function needs below a check. */
-#define STACK_BYTES (800 * 1024)
+#define STACK_BYTES (560 * 1024)
 
 /* The size of the buffer that the host asks for when it makes a snapshot: ordinary events need no other. */
 #define EVENT_BYTES 65536

@@ -9,6 +9,7 @@
  *   hash.c      MD5, SHA-1, SHA-2
  *   files.c     /var/task and /tmp
  *   inspect.c   what JavaScript itself cannot ask of a value
+ *   callee.c    what is not a function, in the words of the source
  *
  * Laws:
  * - One runtime and one context for the life of the instance. Nothing is freed for freeing's sake: the instance ends.
@@ -69,6 +70,9 @@ void inspect_install(JSValueConst native);
 void host_seed(const uint8_t entropy[16]);
 char *host_library(const char *name, size_t *length); /* malloc'ed, with a NUL behind it; NULL: no such file */
 void host_say(int level, const char *text, size_t length);
+
+/* callee.c; called by quickjs.c */
+bool isolet_callee(const char *text, size_t length, int line, int column, char *to, size_t room);
 
 /* text.c */
 size_t base64_length(size_t length);

@@ -42,10 +42,11 @@ _ENGINE = ("quickjs.c", "libregexp.c", "libunicode.c", "dtoa.c")
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A change in quickjs.c: `old` is there exactly once."""
+    """A change in quickjs.c: `old` is there exactly `times`."""
 
     old: str
     new: str
+    times: int = 1
 
 
 EDITS = (
@@ -59,6 +60,7 @@ EDITS = (
         "int isolet_keep_source = 1;\n"
         "#define ISOLET_RESERVED_BYTES (64 * 1024)\n"
         "#define JS_BACKTRACE_FLAG_SKIP_TO_FUNC (1 << 30)\n"
+        "static JSValue isolet_not_a(JSContext *ctx, const char *what);\n"
         "static void build_backtrace(JSContext *ctx, JSValueConst error_val,\n"
         "                            JSValueConst filter_func, const char *filename,\n"
         "                            int line_num, int col_num, int backtrace_flags)\n{\n",
@@ -93,6 +95,165 @@ EDITS = (
         "                    JS_BACKTRACE_FLAG_SKIP_FIRST_LEVEL | JS_BACKTRACE_FLAG_SKIP_TO_FUNC);\n"
         "    return obj;\n exception:\n",
     ),
+    # AsyncLocalStorage: what is in force when `then` or `await` is called is in force when the reaction runs.
+    Edit(
+        "    JSValue resolving_funcs[2];\n    JSValue handler;\n} JSPromiseReactionData;\n",
+        "    JSValue resolving_funcs[2];\n    JSValue handler;\n    JSValue frame;\n} JSPromiseReactionData;\n"
+        "JSValue isolet_frame = JS_UNDEFINED;\n",
+    ),
+    Edit(
+        "    JS_FreeValueRT(rt, rd->handler);\n    js_free_rt(rt, rd);\n",
+        "    JS_FreeValueRT(rt, rd->handler);\n    JS_FreeValueRT(rt, rd->frame);\n    js_free_rt(rt, rd);\n",
+    ),
+    Edit(
+        "            JS_MarkValue(rt, rd->handler, mark_func);\n        }\n",
+        "            JS_MarkValue(rt, rd->handler, mark_func);\n"
+        "            JS_MarkValue(rt, rd->frame, mark_func);\n        }\n",
+    ),
+    Edit(
+        "        rd->handler = js_dup(handler);\n        rd_array[i] = rd;\n",
+        "        rd->handler = js_dup(handler);\n        rd->frame = js_dup(isolet_frame);\n"
+        "        rd_array[i] = rd;\n",
+    ),
+    Edit(
+        "        args[4] = value;\n        JS_EnqueueJob(ctx, promise_reaction_job, 5, args);\n",
+        "        args[4] = value;\n        args[5] = rd->frame;\n"
+        "        JS_EnqueueJob(ctx, promise_reaction_job, 6, args);\n",
+    ),
+    Edit(
+        "    JSPromiseReactionData *rd;\n    JSValueConst args[5];\n",
+        "    JSPromiseReactionData *rd;\n    JSValueConst args[6];\n",
+    ),
+    Edit(
+        "        args[4] = s->promise_result;\n        JS_EnqueueJob(ctx, promise_reaction_job, 5, args);\n",
+        "        args[4] = s->promise_result;\n        args[5] = rd->frame;\n"
+        "        JS_EnqueueJob(ctx, promise_reaction_job, 6, args);\n",
+    ),
+    Edit(
+        "        JSValueConst args[5];\n        call_promise_rejection_tracker(ctx, promise, true);\n",
+        "        JSValueConst args[6];\n        call_promise_rejection_tracker(ctx, promise, true);\n",
+    ),
+    Edit(
+        "    assert(argc == 5);\n    handler = argv[2];\n",
+        "    JSValue isolet_outer = isolet_frame;\n    isolet_frame = js_dup(argv[5]);\n    handler = argv[2];\n",
+    ),
+    Edit(
+        "        res = JS_Call(ctx, handler, JS_UNDEFINED, 1, &arg);\n    }\n    is_reject = JS_IsException(res);\n",
+        "        res = JS_Call(ctx, handler, JS_UNDEFINED, 1, &arg);\n    }\n"
+        "    JS_FreeValue(ctx, isolet_frame);\n    isolet_frame = isolet_outer;\n"
+        "    is_reject = JS_IsException(res);\n",
+    ),
+    Edit(
+        "                if (type == JS_THROW_VAR_RO)\n"
+        "                    JS_ThrowTypeErrorReadOnly(ctx, JS_PROP_THROW, atom);\n",
+        "                if (type == JS_THROW_VAR_RO)\n"
+        '                    JS_ThrowTypeError(ctx, "Assignment to constant variable.");\n',
+    ),
+    # The engine measures its stack in linear memory, and what overflows is the machine's, which it cannot see.
+    # Functions that recurse with locals of the machine alone get as many bytes in linear memory as that takes.
+    Edit(
+        "static inline bool js_check_stack_overflow(JSRuntime *rt, size_t alloca_size)\n{\n",
+        "#define isolet_padded_check(rt, bytes) \\\n"
+        '    ({ char isolet_pad[bytes]; __asm__ volatile("" : : "r"(isolet_pad)); js_check_stack_overflow(rt, 0); })\n'
+        "static inline bool js_check_stack_overflow(JSRuntime *rt, size_t alloca_size)\n{\n",
+    ),
+    Edit("js_check_stack_overflow(s->ctx->rt, 0)", "isolet_padded_check(s->ctx->rt, 256)"),
+    Edit("js_check_stack_overflow(ctx->rt, 0)", "isolet_padded_check(ctx->rt, 256)", 12),
+    Edit(
+        "static __exception int js_parse_assign_expr2(JSParseState *s, int parse_flags)\n{\n"
+        "    int opcode, op, scope;\n",
+        "static __exception int js_parse_assign_expr2(JSParseState *s, int parse_flags)\n{\n"
+        "    int opcode, op, scope;\n"
+        "    if (isolet_padded_check(s->ctx->rt, 256)) {\n"
+        "        JS_ThrowStackOverflow(s->ctx);\n"
+        "        return -1;\n"
+        "    }\n",
+    ),
+    Edit(
+        "static __exception int js_parse_unary(JSParseState *s, int parse_flags)\n{\n    int op;\n",
+        "static __exception int js_parse_unary(JSParseState *s, int parse_flags)\n{\n    int op;\n"
+        "    if (isolet_padded_check(s->ctx->rt, 640)) {\n"
+        "        JS_ThrowStackOverflow(s->ctx);\n"
+        "        return -1;\n"
+        "    }\n",
+    ),
+    # A wrapper stands on a line of its own, before the first.
+    Edit(
+        "        if (options->line_num != 0)\n            line = options->line_num;\n",
+        "        if (options->line_num != 0)\n            line = options->line_num > 0 ? options->line_num : 0;\n",
+    ),
+    # The place of `new X` is where `new` is.
+    Edit(
+        "    bool accept_lparen = (parse_flags & PF_POSTFIX_CALL) != 0;\n\n    call_type = FUNC_CALL_NORMAL;\n",
+        "    bool accept_lparen = (parse_flags & PF_POSTFIX_CALL) != 0;\n"
+        "    int isolet_line = s->token.line_num, isolet_col = s->token.col_num;\n\n"
+        "    call_type = FUNC_CALL_NORMAL;\n",
+    ),
+    Edit(
+        "emit_op(s, OP_call_constructor);",
+        "emit_source_loc_at(s, isolet_line, isolet_col);\n                emit_op(s, OP_call_constructor);",
+        3,
+    ),
+    # Who is not a function.
+    Edit(
+        "static JSValue JS_ThrowTypeErrorNotAFunction(JSContext *ctx)\n{\n"
+        '    return JS_ThrowTypeError(ctx, "not a function");\n}\n',
+        "bool isolet_callee(const char *text, size_t length, int line, int column, char *to, size_t room);\n"
+        "static int find_line_num(JSContext *ctx, JSFunctionBytecode *b, uint32_t pc_value, int *col);\n"
+        "static JSValue isolet_not_a(JSContext *ctx, const char *what)\n{\n"
+        "    char text[200];\n"
+        "    JSStackFrame *sf = ctx->rt->current_stack_frame;\n"
+        "    JSFunctionBytecode *b = sf ? JS_GetFunctionBytecode(sf->cur_func) : NULL;\n"
+        "    if (b && b->source && sf->cur_pc) {\n"
+        "        int col, line = find_line_num(ctx, b, sf->cur_pc - b->byte_code_buf - 1, &col);\n"
+        "        if (sf->cur_pc - b->byte_code_buf >= 3 && sf->cur_pc[-3] == OP_call_constructor)\n"
+        '            what = "constructor";\n'
+        "        col -= line == b->line_num ? b->col_num : 1;\n"
+        "        if (isolet_callee(b->source, b->source_len, line - b->line_num, col, text, sizeof(text)))\n"
+        '            return JS_ThrowTypeError(ctx, "%s is not a %s", text, what);\n'
+        "    }\n"
+        '    return JS_ThrowTypeError(ctx, "(intermediate value) is not a %s", what);\n'
+        "}\n"
+        "static JSValue JS_ThrowTypeErrorNotAFunction(JSContext *ctx)\n{\n"
+        '    return isolet_not_a(ctx, "function");\n}\n',
+    ),
+    # An argument that is not a function: the value, as V8 shows it.
+    Edit(
+        "        return 0;\n    JS_ThrowTypeErrorNotAFunction(ctx);\n    return -1;\n",
+        "        return 0;\n"
+        "    if (JS_IsObject(obj) || JS_IsSymbol(obj)) {\n"
+        '        JS_ThrowTypeError(ctx, "#<Object> is not a function");\n'
+        "        return -1;\n"
+        "    }\n"
+        "    const char *shown = JS_ToCString(ctx, obj);\n"
+        '    JS_ThrowTypeError(ctx, JS_IsString(obj) ? "\\"%s\\" is not a function" : "%s is not a function",\n'
+        '                      shown ? shown : "value");\n'
+        "    JS_FreeCString(ctx, shown);\n"
+        "    return -1;\n",
+    ),
+    Edit(
+        'fini:\n    return JS_ThrowTypeError(ctx, "not a constructor");\n',
+        'fini:\n    return isolet_not_a(ctx, "constructor");\n',
+    ),
+    Edit(
+        '        return JS_ThrowTypeError(ctx, "value is not iterable");\n    }\n    ret = JS_GetIterator2',
+        "        if (JS_IsObject(obj))\n"
+        '            return JS_ThrowTypeError(ctx, "object is not iterable '
+        '(cannot read property Symbol(Symbol.iterator))");\n'
+        "        const char *shown = JS_ToCString(ctx, obj);\n"
+        '        JS_ThrowTypeError(ctx, "%s is not iterable", shown ? shown : "value");\n'
+        "        JS_FreeCString(ctx, shown);\n"
+        "        return JS_EXCEPTION;\n"
+        "    }\n    ret = JS_GetIterator2",
+    ),
+    Edit(
+        "        method = JS_GetProperty(ctx, obj, JS_ATOM_Symbol_iterator);\n        if (JS_IsException(method))\n"
+        "            return method;\n    }\n    if (!JS_IsFunction",
+        "        if (JS_IsUndefined(obj) || JS_IsNull(obj))\n"
+        '            return JS_ThrowTypeError(ctx, "%s is not iterable", JS_IsNull(obj) ? "null" : "undefined");\n'
+        "        method = JS_GetProperty(ctx, obj, JS_ATOM_Symbol_iterator);\n        if (JS_IsException(method))\n"
+        "            return method;\n    }\n    if (!JS_IsFunction",
+    ),
     # The library's functions do not keep their text.
     Edit(
         "    b->source = fd->source;\n    b->source_len = fd->source_len;\n",
@@ -105,8 +266,39 @@ EDITS = (
     ),
 )
 
-# What V8 says, where people read it (and tests compare it).
-MESSAGES: Mapping[str, str] = {}
+# What V8 says, where people read it (and tests compare it): by the engine's words for it.
+MESSAGES: Mapping[str, str] = {
+    "cannot read property '%s' of null": "Cannot read properties of null (reading '%s')",
+    "cannot read property '%s' of undefined": "Cannot read properties of undefined (reading '%s')",
+    "cannot set property '%s' of null": "Cannot set properties of null (setting '%s')",
+    "cannot set property '%s' of undefined": "Cannot set properties of undefined (setting '%s')",
+    '"expecting hex digit"': '"URI malformed"',
+    "invalid number of digits": "toFixed() digits argument must be between 0 and 100",
+    '"invalid repeat count"': '"Invalid count value"',
+    "%s is not initialized": "Cannot access '%s' before initialization",
+    "'%s' is read-only": "Cannot assign to read only property '%s' of object '#<Object>'",
+    '"invalid array length"': '"Invalid array length"',
+    '"invalid string length"': '"Invalid string length"',
+    '"Date value is NaN"': '"Invalid time value"',
+    "cannot convert symbol to string": "Cannot convert a Symbol value to a string",
+    "cannot convert symbol to number": "Cannot convert a Symbol value to a number",
+    "cannot convert BigInt to number": "Cannot convert a BigInt value to a number",
+    "bigint argument with unary +": "Cannot convert a BigInt value to a number",
+    "BigInt division by zero": "Division by zero",
+    '"BigInt is too large"': '"Maximum BigInt size exceeded"',
+    "class constructors must be invoked with 'new'": "Class constructor cannot be invoked without 'new'",
+    "invalid 'instanceof' right operand": "Right-hand side of 'instanceof' is not callable",
+    "BigInt are forbidden in JSON.stringify": "Do not know how to serialize a BigInt",
+    '"circular reference"': '"Converting circular structure to JSON"',
+    '"empty array"': '"Reduce of empty array with no initial value"',
+    '"cannot convert to object"': '"Cannot convert undefined or null to object"',
+    '"out of bound"': '"Offset is outside the bounds of the DataView"',
+    "circular prototype chain": "Cyclic __proto__ value",
+    '"iterator must return an object"': '"Result of the Symbol.iterator method is not an object"',
+    '"object is not extensible"': '"Cannot add property, object is not extensible"',
+    '"promise self resolution"': '"Chaining cycle detected for promise #<Promise>"',
+    '"not an object"': '"Object expected"',
+}
 
 _FLAGS = (
     *("-target", "wasm32-wasi", "-mexec-model=reactor", "-std=gnu17"),
@@ -157,7 +349,7 @@ def _unpack(shop: Workshop) -> None:
 def edited(source: str) -> str:
     """quickjs.c as it is compiled here. Raises CompileFailed if an edit does not find its place."""
     for edit in EDITS:
-        if source.count(edit.old) != 1:
+        if source.count(edit.old) != edit.times:
             raise CompileFailed(f"quickjs.c has {source.count(edit.old)} places like {edit.old.splitlines()[0]!r}", "")
         source = source.replace(edit.old, edit.new)
     for old, new in MESSAGES.items():

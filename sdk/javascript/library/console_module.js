@@ -1,0 +1,3 @@
+// `console`, as a module.
+"use strict";
+module.exports = globalThis.console;

@@ -1,0 +1,3 @@
+// `fs/promises`.
+"use strict";
+module.exports = require("fs").promises;

@@ -1,0 +1,3 @@
+// `process`, as a module.
+"use strict";
+module.exports = globalThis.process;
