@@ -122,8 +122,8 @@ HOST_CALLS_MAX = 100_000
 REQUEST_BYTES_MAX = PAYLOAD_BYTES_MAX + ENVELOPE_BYTES_MAX
 # The error that `isolet.fail` ends an invocation with: a message and a stack.
 FAILURE_BYTES_MAX = 64 * KIB
-# Values in a request (abi.unpack_request says how they are counted), and what each costs. An event of 6 MB may be another
-# function's; the heaviest holds the loop for 60 ms, as the heaviest outcome does.
+# Values in a request (abi.unpack_request says how they are counted), and what each costs. An event of 6 MB may be
+# another function's; the heaviest holds the loop for 60 ms, as the heaviest outcome does.
 REQUEST_WEIGHT_MAX = 500_000
 REQUEST_VALUE_FUEL = 60
 # A request that goes to the keeper or to another function costs both of us some 100 µs beside the guest's own time.
