@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from isolet.builder import BuildRequest
+from isolet.building import BuildRequest
 from isolet.clock import ManualClock
 from isolet.keeper import Keeper
 from isolet.link import LocalLink, pair

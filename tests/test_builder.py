@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from isolet import builder, limits
-from isolet.builder import PHASES, BuildRequest, build
+from isolet import builder, building, limits
+from isolet.builder import PHASES, build
+from isolet.building import BuildRequest
 from isolet.engine.engine import Engine, EngineSettings, wat
 from isolet.engine.isolate import Isolate, drive
 from isolet.errors import BuilderLost, InvalidParameter, ModuleInvalid, StorageUnavailable
@@ -187,14 +188,14 @@ async def test_limits_are_set_before_anything_is_read() -> None:
     """The process that does not get a request has limited itself already."""
     script = (
         "import sys, resource\n"
-        "from isolet import builder\n"
+        "from isolet import building\n"
         "def reading(stream):\n"
         "    for what in 'CPU DATA AS NOFILE CORE'.split():\n"
         "        print(what, *resource.getrlimit(getattr(resource, 'RLIMIT_' + what)), file=sys.stderr)\n"
         "    assert not [m for m in sys.modules if m.startswith('wasmtime')]\n"
         "    raise SystemExit(7)\n"
-        "builder._read_request = reading\n"
-        "builder.main(['3', str(1 << 30)])\n"
+        "building._read_request = reading\n"
+        "building.main(['3', str(1 << 30)])\n"
     )
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", script), stderr=asyncio.subprocess.PIPE, env={"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -202,7 +203,7 @@ async def test_limits_are_set_before_anything_is_read() -> None:
     _, said = await process.communicate()
     assert process.returncode == 7, said.decode()
     limited = {line.split()[0]: tuple(map(int, line.split()[1:])) for line in said.decode().splitlines()}
-    assert limited["CPU"] == (3, 3 + builder._INTERPRETER_CPU_S)
+    assert limited["CPU"] == (3, 3 + building.INTERPRETER_CPU_S)
     assert limited["DATA"] == (1 << 30, 1 << 30)
     assert limited["AS"][1] < 16 * limits.GIB
     assert limited["NOFILE"] == (64, 64)

@@ -22,6 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("hostcalls", "snapshot", "languages"),
     ("scheduler",),
     ("invoker", "upward"),
+    ("building",),
     ("builder", "recorder", "metrics", "outbound"),
     ("link", "uplink", "fleet", "deployments", "front", "aws", "keeper", "worker"),
     ("server", "doctor"),

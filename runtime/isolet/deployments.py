@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from . import limits
-from .builder import BuildRequest
+from .building import BuildRequest
 from .clock import Clock
 from .errors import CallerError, Conflict, IsoletError, PreconditionFailed, UnknownFunction
 from .fleet import Fleet

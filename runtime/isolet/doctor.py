@@ -295,7 +295,8 @@ _SNAPSHOT_ANSWER = bytes([127])
 
 def _snapshot(_config: Config) -> _Answer:
     """A deployment in small: a builder's process makes a snapshot, which is restored and called, twice."""
-    from .builder import BuildRequest, build
+    from .builder import build
+    from .building import BuildRequest
     from .engine.engine import wat
 
     with tempfile.TemporaryDirectory(prefix="isolet-doctor-") as scratch:

@@ -32,7 +32,7 @@ import uvicorn
 import uvloop
 
 from . import builder
-from .builder import BuildRequest
+from .building import BuildRequest
 from .config import Config
 from .deployments import Build
 from .engine import selftest

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from isolet import limits
-from isolet.builder import BuildRequest, build
+from isolet.builder import build
+from isolet.building import BuildRequest
 from isolet.engine.engine import wat
 from isolet.errors import ModuleInvalid
 from isolet.snapshot import sections
