@@ -17,7 +17,7 @@ from isolet import abi, limits
 from isolet.engine.engine import Engine, EngineSettings, wat
 from isolet.engine.host import Wait
 from isolet.engine.isolate import Isolate, drive
-from isolet.errors import GuestError, ModuleInvalid, OutOfMemory, Raised
+from isolet.errors import AbiViolation, GuestError, ModuleInvalid, OutOfMemory, Raised
 from isolet.hostcalls.state import HostConstants, HostState
 from isolet.hostcalls.table import IMPORTS
 from isolet.snapshot import sections
@@ -537,6 +537,38 @@ def test_an_envelope_of_a_guests_own_making_ends_it_as_its_own_fault(
         (i32.const 1))"""
     with contextlib.suppress(GuestError):
         house.deploy(guest(body), tmp_path, form=form).invoke("event")
+
+
+def test_an_envelope_is_taken_apart_once(house: House, tmp_path: Path) -> None:
+    body = """
+      (func (export "__guest_call") (param i32 i32) (result i32)
+        (call $request (i32.const -1) (i32.const 0))
+        (call $request (i32.const -2) (i32.const 65536))
+        (i32.const 1))"""
+    with pytest.raises(AbiViolation, match="come already"):
+        house.deploy(guest(body), tmp_path).invoke("event")
+
+
+def test_what_is_longer_than_any_event_is_not_read(house: House, tmp_path: Path) -> None:
+    body = """
+      (func (export "__guest_call") (param i32 i32) (result i32)
+        (call $response (i32.const 0) (i32.const 8000000)) (i32.const 1))"""
+    with pytest.raises(AbiViolation, match="longer"):
+        house.deploy(guest(body, "130"), tmp_path, memory_mb=16).invoke("event")
+    names = """
+      (func (export "__guest_call") (param i32 i32) (result i32)
+        (call $host_call (i32.const 0) (i32.const 1025) (i32.const 0) (i32.const 0)
+          (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))"""
+    with pytest.raises(AbiViolation, match="1,024"):
+        house.deploy(guest(names), tmp_path).invoke("event")
+
+
+def test_of_an_error_a_person_reads_the_beginning(house: House, tmp_path: Path) -> None:
+    body = """
+      (func (export "__guest_call") (param i32 i32) (result i32)
+        (memory.fill (i32.const 0) (i32.const 0x78) (i32.const 100000))
+        (call $error (i32.const 0) (i32.const 100000)) (i32.const 0))"""
+    assert house.deploy(guest(body), tmp_path).refused(None).message == "x" * 65_536
 
 
 def test_what_has_no_form_in_json_is_a_typed_error(house: House, tmp_path: Path) -> None:

@@ -31,6 +31,10 @@ from .state import HostConstants, HostState
 # The variable of the function's environment that chooses a Form, and the Form without it: waPC's generated SDKs use it.
 PAYLOAD_VARIABLE = b"WAPC_PAYLOAD"
 _DEFAULT = b"msgpack"
+_PAYLOAD_BYTES_MAX = limits.PAYLOAD_BYTES_MAX + limits.ENVELOPE_BYTES_MAX
+# Of an error's text, and of the names in a host call. Precedent: isolet.fail takes 64 KiB.
+_ERROR_BYTES_MAX = 64 * limits.KIB
+_NAME_BYTES_MAX = 1 * limits.KIB
 # What a capability is reached by.
 BINDING = "isolet"
 # Converting to or from JSON, and reading msgpack for it, takes 10–40 ns a byte: as long as so much fuel.
@@ -171,10 +175,22 @@ def _bound_depth(text: bytes) -> None:
 class Conversation:
     """What host and guest have said to each other in one invocation."""
 
-    __slots__ = ("at", "error", "form", "host_error", "host_response", "operation", "outcome", "payload", "response")
+    __slots__ = (
+        "at",
+        "begun",
+        "error",
+        "form",
+        "host_error",
+        "host_response",
+        "operation",
+        "outcome",
+        "payload",
+        "response",
+    )
 
     def __init__(self, at: int) -> None:
         self.at = at
+        self.begun = False  # once: taking an envelope apart costs far more than it is charged
         self.form: Form = _FORMS[_DEFAULT]
         self.operation = b""
         self.payload = b""
@@ -205,12 +221,17 @@ def guest_request(guest: GuestView, operation_ptr: int, payload_ptr: int) -> Non
 
 
 def _at(guest: GuestView, ptr: int) -> None:
-    guest.state.wapc = Conversation(ptr)
+    _conversation(guest).at = ptr
 
 
 def _begin(guest: GuestView, length: int) -> None:
     """Reads the envelope; leaves zeros in its place, but for the lengths of operation and payload."""
     conversation = _conversation(guest)
+    if conversation.begun:
+        raise AbiViolation("the request has come already")
+    conversation.begun = True
+    if length > _PAYLOAD_BYTES_MAX:
+        raise AbiViolation(f"an envelope of {length:,} bytes is longer than any event")
     envelope = guest.read(conversation.at, length)
     guest.charge(2 * length // limits.COPIED_BYTES_PER_FUEL)
     constants = guest.state.constants
@@ -285,12 +306,13 @@ def guest_response(guest: GuestView, ptr: int, length: int) -> None:
 
 def guest_error(guest: GuestView, ptr: int, length: int) -> None:
     conversation = _conversation(guest)
-    conversation.error = _read(guest, ptr, length).decode(errors="replace")
+    guest.read(ptr + length, 0)
+    conversation.error = _read(guest, ptr, min(length, _ERROR_BYTES_MAX)).decode(errors="replace")
 
 
 def _read(guest: GuestView, ptr: int, length: int) -> bytes:
     guest.read(ptr + length, 0)
-    if length > limits.PAYLOAD_BYTES_MAX + limits.ENVELOPE_BYTES_MAX:
+    if length > _PAYLOAD_BYTES_MAX:
         raise AbiViolation(f"a response of {length:,} bytes is longer than any outcome; answer less")
     guest.charge(length // limits.COPIED_BYTES_PER_FUEL)
     return guest.read(ptr, length)
@@ -348,6 +370,8 @@ def functions(call: HostFunction) -> tuple[HostFunction, ...]:
 
     def host_call(guest: GuestView, *pairs: int) -> int | Wait:
         """1: there is a response; 0: there is an error. The pairs are binding, namespace, operation, payload."""
+        if max(pairs[1:6:2]) > _NAME_BYTES_MAX:
+            raise AbiViolation(f"a binding, namespace or operation of more than {_NAME_BYTES_MAX:,} bytes")
         binding, _namespace, operation, payload = (_read(guest, *pairs[i : i + 2]) for i in range(0, 8, 2))
         state: HostState = guest.state
         conversation = _conversation(guest)
