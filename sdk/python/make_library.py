@@ -1,10 +1,10 @@
 """The library archive: every module's code, marshalled, in one msgpack map.
 
-    python3.11 -S -E make_library.py LIB OURS OUTPUT
+    python3.11 -S -E make_library.py LIB ZONES OURS OUTPUT
 
 Runs in a Python of the version that will read it, with PYTHONHASHSEED=0: the order of a set's constants is in the code.
-LIB is CPython's Lib/, OURS a directory of ours; ours win. An entry is called as the module is imported: "json/decoder".
-".modules" lists them all.
+LIB is CPython's Lib/, ZONES a directory with the package tzdata, OURS one of ours; ours win. An entry is called as the
+module is imported: "json/decoder"; what is not a module has its file's name. ".modules" lists the modules.
 """
 
 import marshal
@@ -12,13 +12,30 @@ import os
 import sys
 
 HOME = "/var/lang/lib/python3.11"
-# What no handler imports: the interactive, the graphical, what builds and tests Python itself, and what needs
-# modules that are not there.
+# What no handler imports: the interactive, the graphical, what builds, tests and reads Python itself; protocols that an
+# isolate does not speak, formats that nobody writes any more, and what needs modules that are not there.
 LEFT_OUT = {
     *("test", "tests", "idlelib", "tkinter", "turtledemo", "turtle", "ensurepip", "lib2to3", "distutils", "venv"),
     *("pydoc_data", "curses", "msilib", "ctypes", "idle_test", "__pycache__", "antigravity", "this"),
     *("_bootsubprocess", "_osx_support", "_aix_support", "asyncio/windows_events", "asyncio/windows_utils"),
     *("multiprocessing/popen_spawn_win32", "encodings/mbcs", "encodings/oem", "msvcrt", "nturl2path"),
+    *("pydoc", "modulefinder", "trace", "pickletools", "tabnanny", "pyclbr", "rlcompleter", "cgitb", "_pyio"),
+    *("compileall", "zipapp", "__phello__", "__hello__", "webbrowser"),
+    *(
+        "mailbox",
+        "nntplib",
+        "smtpd",
+        "imaplib",
+        "poplib",
+        "ftplib",
+        "telnetlib",
+        "xmlrpc/server",
+        "asyncore",
+        "asynchat",
+    ),
+    *("aifc", "sunau", "sndhdr", "chunk", "xdrlib", "uu", "nis", "pty", "tty", "ossaudiodev", "crypt", "mailcap"),
+    *("multiprocessing/managers", "multiprocessing/forkserver", "multiprocessing/popen_forkserver"),
+    *("multiprocessing/sharedctypes", "multiprocessing/heap", "multiprocessing/resource_sharer"),
 }
 
 
@@ -41,6 +58,17 @@ def sources(top):
 IMPORTER, IMPORTERS_NAME = "_isolet_importer.py", "<frozen importlib._bootstrap_external>"
 
 
+def data(top):
+    """(name, content) of the other files of tzdata."""
+    for directory, _, files in os.walk(os.path.join(top, "tzdata")):
+        for file in files:
+            path = os.path.join(directory, file)
+            name = os.path.relpath(path, top).replace(os.sep, "/")
+            if not file.endswith((".py", ".pyc")):
+                with open(path, "rb") as content:
+                    yield name, content.read()
+
+
 def code(path, shown):
     name = IMPORTERS_NAME if shown == IMPORTER else f"{HOME}/{shown}"
     with open(path, "rb") as file:
@@ -61,12 +89,13 @@ def packed(files):
     return b"".join(parts)
 
 
-def main(lib, ours, output):
+def main(lib, zones, ours, output):
     files = {}
-    for top in (lib, ours):
+    for top in (lib, zones, ours):
         for module, path, shown in sources(top):
             files[module] = code(path, shown)
     files[".modules"] = "\n".join(sorted(files)).encode()
+    files.update(data(zones))
     with open(output, "wb") as file:
         file.write(packed(files))
 

@@ -11,6 +11,7 @@ import gc
 import importlib
 import logging
 import os
+import posix
 import sys
 import time
 import traceback
@@ -222,8 +223,9 @@ def _handler(name):
 def load():
     """(handler, None, None), (None, what every event is answered with, None), or (None, None, an exit status)."""
     _read_environment()
+    os._exit = _exit
     try:
-        return _handler(os.environ.get("_HANDLER", "")), None, None
+        return _with_hooks(_handler(os.environ.get("_HANDLER", ""))), None, None
     except _Fault as fault:
         kind, message, *stack = fault.args
         return None, (kind, message, stack[0] if stack else []), None
@@ -231,6 +233,31 @@ def load():
         return None, (type(failed).__name__, _described(failed), _stack(failed)), None
     except BaseException as left:
         return None, None, exit_status(left)
+    finally:
+        os._exit = posix._exit
+
+
+def _exit(status):
+    """os._exit while the module is imported: the process is not there yet, so nothing may end it."""
+    raise SystemExit(status)
+
+
+def _with_hooks(handler):
+    """The handler and the hooks of Lambda's SnapStart: before the snapshot is now, after it is in each invocation."""
+    hooks = sys.modules.get("snapshot_restore_py")
+    if hooks is None:
+        return handler
+    for function, positional, named in reversed(hooks.before_snapshot):
+        function(*positional, **named)
+    if not hooks.after_restore:
+        return handler
+
+    def restored(event, context):
+        for function, positional, named in hooks.after_restore:
+            function(*positional, **named)
+        return handler(event, context)
+
+    return restored
 
 
 def _read_environment():
@@ -247,6 +274,8 @@ def _read_environment():
     data = os.environ._data
     data.clear()
     data.update(given)
+    if (level := given.get(b"AWS_LAMBDA_LOG_LEVEL", b"").decode().upper()) in logging.getLevelNamesMapping():
+        logging.getLogger().setLevel(level)
     importlib.invalidate_caches()
 
 
@@ -281,9 +310,14 @@ def sample_handler(event, context):
 
 
 def booted():
-    """The shim has walked an invocation's way; what that left behind goes."""
+    """The shim has walked an invocation's way; what that left behind goes, and the rest stays for good.
+
+    So no collection of a function's touches the interpreter's own objects: a page that is not written to is neither in
+    the function's state nor copied in an invocation.
+    """
     global context
     context = None
+    settle()
 
 
 def settle():
@@ -293,4 +327,5 @@ def settle():
 
 
 sys.dont_write_bytecode = True
+os.cpu_count = lambda: 1
 _set_up_logging()

@@ -3,7 +3,7 @@
     CPython 3.11 ─ Debian's security patches, EDITS ─ configure for WASI ─→ libpython3.11.a ┐
     zlib, SQLite ──────────────────────────────────────────────────────────────────────────┼─→ python.wasm
     sdk/python/shim/*.c ───────────────────────────────────────────────────────────────────┘
-    Lib/*.py, sdk/python/lib/*.py ─ make_library.py, by a Python built from the same source ──→ library
+    Lib/*.py, tzdata, sdk/python/lib/*.py ─ make_library.py, by a Python built from the same source ──→ library
 
 Everything is built twice over from one source: a Python for this machine, which freezes modules and marshals the
 library, and the guest. So the products depend on no Python of this machine's, and are the same everywhere.
@@ -21,6 +21,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from pathlib import Path
 from ...errors import CompileFailed, ToolchainMissing
 from ..package import Step
 from .recipe import Recipe, Workshop
-from .sources import Source, debian, npm
+from .sources import Source, debian, npm, wheel
 
 SDK = Path(__file__).parent.parent / "sdk" / "python"
 VERSION = "3.11.2"
@@ -58,6 +59,13 @@ _SQLITE = Source(
     npm("better-sqlite3", "12.4.1"),
 )
 
+# The time zones, which a container has as files. `zoneinfo` looks for this package where there are none.
+_ZONES = Source(
+    "tzdata-2025.2-py2.py3-none-any.whl",
+    "1a403fada01ff9221ca8044d701868fa132215d84beb92242d9acd2147f667a8",
+    wheel("tzdata", "2025.2"),
+)
+
 # Which of Debian's patches: security, and crashes. Its others are about where Debian puts files.
 _WANTED_PATCH = re.compile(r"(CVE-|000[1-5]-|relfile-nullptr|shutdown-deadlock|frame_dealloc-crash)")
 
@@ -71,19 +79,31 @@ class Edit:
     new: str
 
 
+_NO_THREADS = "can't start new thread: an isolate has one; asyncio runs tasks in turns"
+
 EDITS = (
     # WASI's libc has no pthread_exit.
     Edit("Python/thread_pthread.h", "    pthread_exit(0);\n", "    __builtin_trap();\n"),
     # The compiler refuses __DATE__, which is another one every day.
     Edit("Modules/getbuildinfo.c", "#define DATE __DATE__\n", f'#define DATE "{_RELEASED}"\n'),
     Edit("Modules/getbuildinfo.c", "#define TIME __TIME__\n", '#define TIME "00:00:00"\n'),
+    # OpenSSL has them elsewhere; here the shim.
+    Edit("Lib/hashlib.py", "from _hashlib import pbkdf2_hmac\n", "from _isolet_derive import pbkdf2_hmac\n"),
+    Edit("Lib/hashlib.py", "from _hashlib import scrypt\n", "from _isolet_derive import scrypt\n"),
+    # Nobody can start one: the message is what a person needs.
+    Edit("Modules/_threadmodule.c", '"can\'t start new thread"', f'"{_NO_THREADS}"'),
 )
 
 # Optimised for speed: the interpreter is compiled once a machine, and what runs in it is an interpreter's loop.
 _OPTIMISED = ("-O2", "-g0", "-DNDEBUG", "-fwrapv", "-fno-sanitize=all")
 # Constants of <time.h> are addresses in WASI, and CPython stores them as numbers.
 _LENIENT = "-Wno-error=int-conversion"
-_STACK_BYTES = 1 << 20
+# A thousand frames of the worst (__getattr__, sorted's keys, nested groups of a regular expression) take 1.4 MiB.
+_STACK_BYTES = 2 << 20
+# As everywhere but in WASI, where CPython takes 600: limits.WASM_STACK_BYTES has room for as many frames of C.
+_RECURSION = "-DPy_DEFAULT_RECURSION_LIMIT=1000"
+# shim/libc.c has them.
+_RENAMED = "-Dchmod=isolet_chmod -Dfchmod=isolet_fchmod -Dfchmodat=isolet_fchmodat"
 
 _ZLIB_FILES = (
     *("adler32", "compress", "crc32", "deflate", "infback", "inffast"),
@@ -141,6 +161,8 @@ class _Build:
             with tarfile.open(self._shop.sources[source.file]) as archive:
                 archive.extractall(self._home / place, filter="tar")
         self._lift("src", "zlib", "sqlite")
+        with zipfile.ZipFile(self._shop.sources[_ZONES.file]) as wheel:
+            wheel.extractall(self._home / "zones")
         patches = self._home / "debian" / "debian" / "patches"
         for name in (patches / "series").read_text().split():
             if _WANTED_PATCH.match(name):
@@ -183,7 +205,7 @@ class _Build:
             "CPP": f"{self._cc} -E",
             "CONFIG_SITE": str(self._home / "ours" / "config.site"),
             "OPT": " ".join(_OPTIMISED),
-            "CFLAGS": f"{_LENIENT} {self._prefix_map()}",
+            "CFLAGS": f"{_LENIENT} {_RECURSION} {_RENAMED} {self._prefix_map()}",
         }
         self._run(["../src/configure", *options], "guest", variables)
 
@@ -213,7 +235,7 @@ class _Build:
     def library(self, python: Path) -> bytes:
         self._shop.progress(Step("marshal the library"))
         made = self._home / "library"
-        script: list[str | Path] = [python, "-S", "-E", "ours/make_library.py", "src/Lib", "ours/lib", made]
+        script: list[str | Path] = [python, "-S", "-E", "ours/make_library.py", "src/Lib", "zones", "ours/lib", made]
         self._run(script, ".", {"PYTHONHASHSEED": "0"})
         return made.read_bytes()
 
@@ -320,4 +342,4 @@ def _apply(edit: Edit, source: Path) -> None:
     path.write_text(text.replace(edit.old, edit.new))
 
 
-RECIPE = Recipe("python", VERSION, (_CPYTHON, _PATCHES, _ZLIB, _SQLITE), _files, _build)
+RECIPE = Recipe("python", VERSION, (_CPYTHON, _PATCHES, _ZLIB, _SQLITE, _ZONES), _files, _build)

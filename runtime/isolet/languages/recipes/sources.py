@@ -158,11 +158,19 @@ def npm(package: str, version: str) -> Fetch:
 
 def pypi(package: str, version: str) -> Fetch:
     """A source distribution of PyPI's: the file is <package>-<version>.tar.gz, with underscores."""
+    return _pip(package, version, "--no-binary=:all:")
 
+
+def wheel(package: str, version: str) -> Fetch:
+    """A wheel of PyPI's, for every machine: <package>-<version>-py2.py3-none-any.whl, or py3-."""
+    return _pip(package, version, "--only-binary=:all:")
+
+
+def _pip(package: str, version: str, form: str) -> Fetch:
     def fetch(directory: Path, progress: Progress) -> None:
         command: list[str | Path] = [
             *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"),
-            *("--no-deps", "--no-binary=:all:", "--dest", directory, f"{package}=={version}"),
+            *("--no-deps", form, "--dest", directory, f"{package}=={version}"),
         ]
         _run(command, directory, os.environ)
 
