@@ -7,19 +7,14 @@ const Value = msgpack.Value;
 /// What the host says of this invocation (abi.md 2.1). What is not asked for is not read.
 pub const Context = struct {
     envelope: Value,
-    generator: std.Random.DefaultPrng,
+    /// Seeded when it is first asked for: who never draws does not pay for finding the entropy.
+    generator: ?std.Random.DefaultPrng = null,
     failure: ?Failure = null,
 
     pub const Failure = struct { type: []const u8, message: []const u8 };
 
     /// Memory that lives until the invocation ends.
     pub const allocator = host.allocator;
-
-    pub fn init(envelope: Value) Context {
-        var context: Context = .{ .envelope = envelope, .generator = .init(0) };
-        context.generator.seed(std.mem.readInt(u64, context.entropy()[0..8], .little));
-        return context;
-    }
 
     /// An entry by its name in abi.md.
     pub fn get(context: *const Context, key: []const u8) Value {
@@ -86,7 +81,9 @@ pub const Context = struct {
 
     /// Numbers at random, of a generator that was seeded from `entropy`. Not for keys: `isolet.random` is.
     pub fn random(context: *Context) std.Random {
-        return context.generator.random();
+        if (context.generator == null)
+            context.generator = .init(std.mem.readInt(u64, context.entropy()[0..8], .little));
+        return context.generator.?.random();
     }
 
     /// The outcome becomes an error of this type and message: `return context.fail("TooSmall", "{d} is too small", .{n})`.

@@ -26,7 +26,7 @@ export fn isolet_buffer(len: u32) u32 {
 
 export fn isolet_init() void {
     if (@hasDecl(function, "init")) function.init() catch |failed| {
-        var context: isolet.Context = .{ .envelope = .absent, .generator = .init(0) };
+        var context: isolet.Context = .{ .envelope = .absent };
         host.fail(described(&context, failed) catch "\x81\xa5error\x80");
     };
 }
@@ -43,7 +43,7 @@ const Event = Handler.param_types[0] orelse isolet.Value;
 
 fn outcome(envelope: []const u8) ![]const u8 {
     const value: isolet.Value = .{ .data = envelope };
-    var context: isolet.Context = .init(value);
+    var context: isolet.Context = .{ .envelope = value };
     const event = value.get("event");
     if (event.kind() == .absent) return described(&context, error.MalformedError);
     if (@hasDecl(function, "reseed")) function.reseed(context.entropy());

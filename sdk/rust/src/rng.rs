@@ -1,12 +1,16 @@
-//! Numbers at random, seeded anew in every invocation from its entropy, before the handler runs.
+//! Numbers at random, of a generator that is seeded anew in every invocation from its entropy.
 //!
 //! For keys and tokens take [`random`](crate::random): this is a fast generator (xoshiro256++), not a cryptographic one.
 
 use std::cell::{Cell, RefCell};
 
+use crate::context::Context;
+
 thread_local! {
     static STATE: Cell<[u64; 4]> = const_state();
     static HOOKS: RefCell<Vec<fn(&[u8; 16])>> = RefCell::new(Vec::new());
+    // The context's bytes, until the first draw: who never draws does not pay for finding the entropy in them.
+    static PENDING: RefCell<Vec<u8>> = RefCell::new(Vec::new());
 }
 
 const fn const_state() -> Cell<[u64; 4]> {
@@ -19,14 +23,25 @@ pub fn on_reseed(hook: fn(&[u8; 16])) {
     HOOKS.with(|hooks| hooks.borrow_mut().push(hook));
 }
 
-pub(crate) fn reseed(entropy: &[u8; 16]) {
-    let mut seed = [0; 8];
-    seed.copy_from_slice(&entropy[..8]);
-    let mut low = u64::from_le_bytes(seed);
-    seed.copy_from_slice(&entropy[8..]);
-    let mut high = u64::from_le_bytes(seed);
-    STATE.with(|state| state.set([mixed(&mut low), mixed(&mut high), mixed(&mut low), mixed(&mut high) | 1]));
-    HOOKS.with(|hooks| hooks.borrow().iter().for_each(|hook| hook(entropy)));
+pub(crate) fn begin(context: &[u8]) {
+    PENDING.with(|pending| *pending.borrow_mut() = context.into());
+    HOOKS.with(|hooks| {
+        let hooks = hooks.borrow();
+        if !hooks.is_empty() {
+            let entropy = Context::of(context).entropy();
+            hooks.iter().for_each(|hook| hook(&entropy));
+        }
+    });
+}
+
+fn seeded() -> [u64; 4] {
+    let context = PENDING.with(|pending| std::mem::take(&mut *pending.borrow_mut()));
+    if !context.is_empty() {
+        let entropy = u128::from_le_bytes(Context::of(&context).entropy());
+        let (mut low, mut high) = (entropy as u64, (entropy >> 64) as u64);
+        STATE.with(|state| state.set([mixed(&mut low), mixed(&mut high), mixed(&mut low), mixed(&mut high) | 1]));
+    }
+    STATE.with(Cell::get)
 }
 
 /// SplitMix64: what the authors of xoshiro seed it with.
@@ -39,19 +54,17 @@ fn mixed(seed: &mut u64) -> u64 {
 
 /// Any 64 bits.
 pub fn u64() -> u64 {
-    STATE.with(|cell| {
-        let mut s = cell.get();
-        let drawn = s[0].wrapping_add(s[3]).rotate_left(23).wrapping_add(s[0]);
-        let t = s[1] << 17;
-        s[2] ^= s[0];
-        s[3] ^= s[1];
-        s[1] ^= s[2];
-        s[0] ^= s[3];
-        s[2] ^= t;
-        s[3] = s[3].rotate_left(45);
-        cell.set(s);
-        drawn
-    })
+    let mut s = seeded();
+    let drawn = s[0].wrapping_add(s[3]).rotate_left(23).wrapping_add(s[0]);
+    let t = s[1] << 17;
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= t;
+    s[3] = s[3].rotate_left(45);
+    STATE.with(|state| state.set(s));
+    drawn
 }
 
 /// A number from 0 to `end`, which is not among them and must not be 0. Each is as likely as the others.

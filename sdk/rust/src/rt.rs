@@ -33,7 +33,7 @@ fn attempt<E: Decode, R, X: Into<Error>>(
     handle: impl FnOnce(E, &Context<'_>) -> Result<R, X>,
 ) -> Result<R, Error> {
     let (event, context) = open(envelope)?;
-    rng::reseed(&context.entropy);
+    rng::begin(context.entries());
     handle(decode(event)?, &context).map_err(Into::into)
 }
 
@@ -68,17 +68,16 @@ mod memory {
     const INPUT_BYTES: usize = 65_536;
 
     /// One thread, and the host is the only other one that touches it, between calls.
-    struct Input {
-        usual: UnsafeCell<[u8; INPUT_BYTES]>,
-        larger: UnsafeCell<Vec<u8>>,
-    }
-    unsafe impl Sync for Input {}
-    static INPUT: Input = Input { usual: UnsafeCell::new([0; INPUT_BYTES]), larger: UnsafeCell::new(Vec::new()) };
+    struct Input<T>(UnsafeCell<T>);
+    unsafe impl<T> Sync for Input<T> {}
+    // Each its own: zeros alone are not in the module.
+    static USUAL: Input<[u8; INPUT_BYTES]> = Input(UnsafeCell::new([0; INPUT_BYTES]));
+    static LARGER: Input<Vec<u8>> = Input(UnsafeCell::new(Vec::new()));
 
     /// Room for an event; 0 if there is none.
     pub fn buffer(len: u32) -> u32 {
         if len as usize <= INPUT_BYTES {
-            return INPUT.usual.get() as usize as u32;
+            return USUAL.0.get() as usize as u32;
         }
         let mut room = Vec::new();
         if room.try_reserve_exact(len as usize).is_err() {
@@ -86,8 +85,8 @@ mod memory {
         }
         room.resize(len as usize, 0u8);
         unsafe {
-            *INPUT.larger.get() = room;
-            (*INPUT.larger.get()).as_ptr() as usize as u32
+            *LARGER.0.get() = room;
+            (*LARGER.0.get()).as_ptr() as usize as u32
         }
     }
 

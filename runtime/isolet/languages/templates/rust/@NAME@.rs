@@ -26,7 +26,7 @@ fn handle(event: Value, context: &Context) -> Result<Greeting> {
         None => request.event()["name"].as_str(),
     };
     let hello = String::from(name.unwrap_or("world"));
-    isolet::info!("greeting {} for {}", hello, context.request_id);
+    isolet::info!("greeting {} for {}", hello, context.request_id());
     Ok(Greeting { hello, greetings: GREETINGS.with(|greetings| greetings.replace(greetings.get() + 1)) })
 }
 
