@@ -91,7 +91,7 @@ def _extended(module: Module, request: int, guest_call: int, initialisers: list[
         minimum, maximum = module.memories[0]
         if maximum is not None:
             payloads[MEMORY] = sections.vector([sections.bounds(minimum, min(maximum + _PAGES_OURS, 1 << 16))])
-    payloads[GLOBAL] = _appended(payloads.get(GLOBAL, b"\0"), [_ZERO, _ZERO])
+    payloads[GLOBAL] = _appended(payloads.get(GLOBAL, _NONE), [_ZERO, _ZERO])
 
     names = {
         "request": request,
@@ -105,8 +105,10 @@ def _extended(module: Module, request: int, guest_call: int, initialisers: list[
     }
     if initialisers:
         bodies["isolet_init"] = _assemble(0, " ".join(f"call {function}" for function in initialisers) + " end", names)
-    payloads[FUNCTION] = _appended(payloads.get(FUNCTION, b"\0"), [sections.unsigned(types + i) for i in range(len(bodies))])
-    payloads[CODE] = _appended(payloads.get(CODE, b"\0"), (sections.unsigned(len(body)) + body for body in bodies.values()))
+    own = [sections.unsigned(types + i) for i in range(len(bodies))]
+    payloads[FUNCTION] = _appended(payloads.get(FUNCTION, _NONE), own)
+    code = [sections.unsigned(len(body)) + body for body in bodies.values()]
+    payloads[CODE] = _appended(payloads.get(CODE, _NONE), code)
     first = module.imported_functions + len(module.functions)
     payloads[EXPORT] = sections.vector(
         (
@@ -117,6 +119,8 @@ def _extended(module: Module, request: int, guest_call: int, initialisers: list[
     return sections.emit(payloads)
 
 
+# A section without entries.
+_NONE: Final = b"\0"
 # A mutable i32 that starts as 0.
 _ZERO: Final = bytes((I32, 1, 0x41, 0, sections.END))
 
