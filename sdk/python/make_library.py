@@ -13,29 +13,18 @@ import sys
 
 HOME = "/var/lang/lib/python3.11"
 # What no handler imports: the interactive, the graphical, what builds, tests and reads Python itself; protocols that an
-# isolate does not speak, formats that nobody writes any more, and what needs modules that are not there.
+# isolate does not speak, formats that nobody writes any more, and what needs modules that are not there. What packages
+# import at their top stays, used or not: s3transfer has multiprocessing.managers, others webbrowser, ftplib or pydoc.
 LEFT_OUT = {
     *("test", "tests", "idlelib", "tkinter", "turtledemo", "turtle", "ensurepip", "lib2to3", "distutils", "venv"),
     *("pydoc_data", "curses", "msilib", "ctypes", "idle_test", "__pycache__", "antigravity", "this"),
     *("_bootsubprocess", "_osx_support", "_aix_support", "asyncio/windows_events", "asyncio/windows_utils"),
     *("multiprocessing/popen_spawn_win32", "encodings/mbcs", "encodings/oem", "msvcrt", "nturl2path"),
-    *("pydoc", "modulefinder", "trace", "pickletools", "tabnanny", "pyclbr", "rlcompleter", "cgitb", "_pyio"),
-    *("compileall", "zipapp", "__phello__", "__hello__", "webbrowser"),
-    *(
-        "mailbox",
-        "nntplib",
-        "smtpd",
-        "imaplib",
-        "poplib",
-        "ftplib",
-        "telnetlib",
-        "xmlrpc/server",
-        "asyncore",
-        "asynchat",
-    ),
-    *("aifc", "sunau", "sndhdr", "chunk", "xdrlib", "uu", "nis", "pty", "tty", "ossaudiodev", "crypt", "mailcap"),
-    *("multiprocessing/managers", "multiprocessing/forkserver", "multiprocessing/popen_forkserver"),
-    *("multiprocessing/sharedctypes", "multiprocessing/heap", "multiprocessing/resource_sharer"),
+    *("modulefinder", "tabnanny", "pyclbr", "rlcompleter", "cgitb", "_pyio"),
+    *("compileall", "zipapp", "__phello__", "__hello__"),
+    *("nntplib", "smtpd", "xmlrpc/server", "asyncore", "asynchat"),
+    *("aifc", "sunau", "sndhdr", "xdrlib", "nis", "pty", "ossaudiodev", "crypt", "mailcap"),
+    *("multiprocessing/sharedctypes",),
 }
 
 

@@ -192,6 +192,13 @@ def test_native_code_in_the_directory_is_left_out_and_said_so(tmp_path: Path) ->
     assert warnings.startswith("markupsafe/_speedups.so left out: native code")
 
 
+def test_parts_of_requirements_can_be_excluded(index: Path, tmp_path: Path) -> None:
+    wheel(index, "solo", {"solo/__init__.py": "", "solo/data/a/1.json": "", "solo/data/b/1.json": ""})
+    more = '[build]\nexclude = ["solo/data/[!a]*", "*.dist-info", "requirements.txt"]\n'
+    files = packaged(function(tmp_path / "f", {"requirements.txt": "solo\n"}, more))
+    assert list(files) == ["lambda_function.py", "solo/__init__.py", "solo/data/a/1.json"]
+
+
 def test_too_many_files_are_refused_with_the_count(index: Path, tmp_path: Path) -> None:
     wheel(index, "many", {f"many/{number}.py": "" for number in range(1_000)})
     message = refused(function(tmp_path / "f", {"requirements.txt": "many\n"}))

@@ -71,7 +71,7 @@ def package(directory: Path, manifest: Manifest, progress: Progress) -> tuple[di
     files: dict[str, bytes | Path] = {}
     top = directory / manifest.sources[0]
     if (top / REQUIREMENTS).is_file():
-        files.update(_required(top, progress))
+        files.update(_required(top, manifest.exclude, progress))
     own = source_files(directory, manifest)
     native = [name for name in own if name.lower().endswith(_NATIVE)]
     files.update({name: path for name, path in own.items() if name not in native and not name.endswith(".pyc")})
@@ -103,13 +103,18 @@ def _native_warning(native: list[str]) -> str:
 # ── requirements ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _required(top: Path, progress: Progress) -> dict[str, bytes | Path]:
-    """What the requirements of `top` are made of, by name in the package."""
+def _required(top: Path, exclude: tuple[str, ...], progress: Progress) -> dict[str, bytes | Path]:
+    """What the requirements of `top` are made of, by name in the package, without what `exclude` matches."""
     lines = list(_lines(top / REQUIREMENTS))
     if not any(_meant(line) for line in lines):
         return {}
     site = _installed(top, lines, progress)
-    return {path.relative_to(site).as_posix(): path for path in site.rglob("*") if path.is_file()}
+    excluded = {path for pattern in exclude for path in site.glob(pattern)}
+    return {
+        path.relative_to(site).as_posix(): path
+        for path in site.rglob("*")
+        if path.is_file() and not excluded.intersection((path, *path.parents))
+    }
 
 
 def _lines(path: Path) -> Iterator[str]:
