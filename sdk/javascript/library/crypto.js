@@ -2,7 +2,7 @@
 // says so.
 "use strict";
 const native = require("native");
-const { withCode, invalidArgType, outOfRange } = require("errors");
+const { withCode, withHiddenCode, invalidArgType, outOfRange } = require("errors");
 
 const ALGORITHMS = { md5: "md5", sha1: "sha1", sha224: "sha224", sha256: "sha256", sha384: "sha384", sha512: "sha512", "sha-1": "sha1", "sha-224": "sha224", "sha-256": "sha256", "sha-384": "sha384", "sha-512": "sha512", "rsa-md5": "md5", "rsa-sha1": "sha1", "rsa-sha256": "sha256", "rsa-sha512": "sha512" };
 const NAMES = ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"];
@@ -244,7 +244,7 @@ function timingSafeEqual(a, b) {
     return bytesOf(value, name);
   };
   const [x, y] = [bytes(a, "buf1"), bytes(b, "buf2")];
-  if (x.length !== y.length) throw withCode(RangeError, "ERR_CRYPTO_TIMING_SAFE_EQUAL_LENGTH", "Input buffers must have the same byte length");
+  if (x.length !== y.length) throw withHiddenCode(RangeError, "ERR_CRYPTO_TIMING_SAFE_EQUAL_LENGTH", "Input buffers must have the same byte length");
   return native.equalInConstantTime(x, y);
 }
 

@@ -10,7 +10,16 @@ function withCode(Base, code, message) {
   error.code = code;
   Object.defineProperty(error, "name", { value: `${Base.name} [${code}]`, configurable: true, writable: true });
   Error.captureStackTrace(error, withCode);
+  void error.stack; // made now, with the code in the name
   delete error.name;
+  return error;
+}
+
+// The same where Node's C++ makes the error: its name shows no code.
+function withHiddenCode(Base, code, message) {
+  const error = new Base(message);
+  error.code = code;
+  Error.captureStackTrace(error, withHiddenCode);
   return error;
 }
 
@@ -129,7 +138,8 @@ function frame(site) {
   return name ? `\n    at ${name} (${place(site)})` : `\n    at ${place(site)}`;
 }
 
-native.prepareStack((error, sites) => {
+// Made when the stack is first read: the name that a class gives behind `super()` is in the first line then.
+native.prepareStack((error, sites) => () => {
   let stack = headline(error);
   for (let i = 0; i < sites.length; i++) {
     const site = sites[i];
@@ -176,6 +186,7 @@ native.prepareStack((error, sites) => {
 }
 
 module.exports = {
+  withHiddenCode,
   withCode,
   invalidArgType,
   invalidArgValue,

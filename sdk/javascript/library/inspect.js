@@ -445,7 +445,7 @@ function inColumns(ctx, output, value) {
   const most = longest + 2;
   if (most * 3 + ctx.indentation < ctx.breakLength && (total / most > 5 || longest <= 6)) {
     const bias = Math.sqrt(most - total / output.length);
-    const biased = Math.max(most - 3 - 0 * bias, 1) && Math.max(most - bias, 1);
+    const biased = Math.max(most - 3 - bias, 1);
     const columns = Math.min(
       Math.round(Math.sqrt(2.5 * biased * count) / biased),
       Math.floor((ctx.breakLength - ctx.indentation) / most),

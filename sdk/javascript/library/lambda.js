@@ -95,10 +95,13 @@ function wrapped(kind, error) {
 const looksLikeError = (e) =>
   e instanceof Error || (e && typeof e.name === "string" && e.name && typeof e.message === "string" && typeof e.stack === "string");
 
+// As AWS's client, which fails on what is no text.
+const text = (value) => (value === undefined || value === null ? "" : value.replace(/\x7F/g, "%7F"));
+
 // [type, message, stack lines]
 function described(error) {
   try {
-    if (looksLikeError(error)) return [String(error.name), String(error.message), String(error.stack ?? "").split("\n")];
+    if (looksLikeError(error)) return [text(error.name), text(error.message), error.stack.split("\n")];
     return [error === null ? "object" : typeof error, String(error), []];
   } catch {
     return [
@@ -243,18 +246,24 @@ function invoke(event, ...fields) {
   const context = makeContext(fields, waits);
   const callback = makeCallback(waits);
   asynchronous = false;
-  try {
-    if (streams) return require("awslambda").run(handler, event, context);
-    const result = handler(event, context, callback);
-    if (result && typeof result.then === "function") {
-      asynchronous = handler.constructor?.name === "AsyncFunction";
-      result.then(context.succeed, context.fail);
+  // A microtask, as in AWS's client: what the handler promises is settled before the ticks that it asks for.
+  queueMicrotask(() => {
+    try {
+      if (streams) return void require("awslambda").run(handler, event, context);
+      const result = Reflect.apply(handler, RUNTIME, [event, context, callback]);
+      if (result && typeof result.then === "function") {
+        asynchronous = handler.constructor?.name === "AsyncFunction";
+        result.then(context.succeed, context.fail);
+      }
+    } catch (error) {
+      callback(error);
     }
-  } catch (error) {
-    context.fail(error);
-  }
+  });
   return undefined;
 }
+
+// `this` of handlers.
+const RUNTIME = new (class Runtime {})();
 
 function answerKept() {
   const [how, value, what] = kept;

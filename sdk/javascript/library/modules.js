@@ -496,8 +496,7 @@ function describeModule(url, attributes) {
   if (attributes?.type === "json")
     throw withCode(TypeError, "ERR_IMPORT_ATTRIBUTE_TYPE_INCOMPATIBLE", `Module "${url}" is not of type "json"`);
   const source = readText(file);
-  const known = cache[file];
-  if (!known && kindOfSource(file, source) === "module") {
+  if (!cache[file]?.loaded && kindOfSource(file, source) === "module") {
     noteSourceMap(file, source, url);
     return source;
   }

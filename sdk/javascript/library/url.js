@@ -2,7 +2,7 @@
 //
 // Not here: internationalised host names beyond lower case and punycode (no tables of IDNA's mappings).
 "use strict";
-const { withCode, invalidArgType } = require("errors");
+const { withCode, withHiddenCode, invalidArgType } = require("errors");
 const native = require("native");
 const CUSTOM = Symbol.for("nodejs.util.inspect.custom");
 
@@ -482,7 +482,7 @@ Object.defineProperties(URLSearchParams.prototype, {
 // ── URL ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 function invalidURL(input, base) {
-  const error = withCode(TypeError, "ERR_INVALID_URL", "Invalid URL");
+  const error = withHiddenCode(TypeError, "ERR_INVALID_URL", "Invalid URL");
   error.input = input;
   if (base !== undefined) error.base = base;
   return error;

@@ -25,6 +25,12 @@ function promisify(original) {
   return Object.defineProperties(promised, Object.getOwnPropertyDescriptors(original));
 }
 promisify.custom = PROMISIFY;
+for (const name of ["setTimeout", "setImmediate"])
+  Object.defineProperty(globalThis[name], PROMISIFY, {
+    get: () => require("timers_promises")[name],
+    enumerable: true,
+    configurable: true,
+  });
 
 function callbackify(original) {
   if (typeof original !== "function") throw invalidArgType("original", "function", original);

@@ -186,13 +186,32 @@ EDITS = (
     Edit(
         "    bool accept_lparen = (parse_flags & PF_POSTFIX_CALL) != 0;\n\n    call_type = FUNC_CALL_NORMAL;\n",
         "    bool accept_lparen = (parse_flags & PF_POSTFIX_CALL) != 0;\n"
-        "    int isolet_line = s->token.line_num, isolet_col = s->token.col_num;\n\n"
+        "    int isolet_line = s->token.line_num, isolet_col = s->token.col_num;\n"
+        "    int isolet_call_line = isolet_line, isolet_call_col = isolet_col;\n\n"
         "    call_type = FUNC_CALL_NORMAL;\n",
     ),
     Edit(
         "emit_op(s, OP_call_constructor);",
         "emit_source_loc_at(s, isolet_line, isolet_col);\n                emit_op(s, OP_call_constructor);",
         3,
+    ),
+    # The place of a call, and of a read, is that of the last name, whatever stands in the arguments.
+    Edit(
+        "            parse_func_call2:\n                emit_source_loc(s);\n",
+        "            parse_func_call2:\n                emit_source_loc_at(s, isolet_call_line, isolet_call_col);\n",
+    ),
+    Edit(
+        "                    emit_op(s, OP_get_field);\n                    emit_atom(s, s->token.u.ident.atom);\n",
+        "                    isolet_call_line = s->token.line_num;\n"
+        "                    isolet_call_col = s->token.col_num;\n"
+        "                    emit_source_loc(s);\n"
+        "                    emit_op(s, OP_get_field);\n                    emit_atom(s, s->token.u.ident.atom);\n",
+    ),
+    Edit(
+        "            emit_func_call:\n                switch(opcode) {\n",
+        "            emit_func_call:\n"
+        "                emit_source_loc_at(s, isolet_call_line, isolet_call_col);\n"
+        "                switch(opcode) {\n",
     ),
     # Who is not a function.
     Edit(
@@ -253,6 +272,79 @@ EDITS = (
         '            return JS_ThrowTypeError(ctx, "%s is not iterable", JS_IsNull(obj) ? "null" : "undefined");\n'
         "        method = JS_GetProperty(ctx, obj, JS_ATOM_Symbol_iterator);\n        if (JS_IsException(method))\n"
         "            return method;\n    }\n    if (!JS_IsFunction",
+    ),
+    # A stack becomes text when it is first read, as in V8: its first line has the name that constructors of classes
+    # of errors give behind `super()`. What `prepareStack` answers is a function that makes it. Anything can be
+    # assigned.
+    Edit(
+        "static void build_backtrace(JSContext *ctx, JSValueConst error_val,\n"
+        "                            JSValueConst filter_func, const char *filename,\n"
+        "                            int line_num, int col_num, int backtrace_flags)\n{\n",
+        "static JSValue isolet_stack_text(JSContext *ctx, JSValueConst error, JSValue make)\n{\n"
+        "    JSValue text = JS_Call(ctx, make, error, 0, NULL);\n"
+        "    JS_FreeValue(ctx, make);\n"
+        "    if (!JS_IsException(text))\n"
+        "        return text;\n"
+        "    JS_FreeValue(ctx, JS_GetException(ctx));\n"
+        "    return JS_NULL;\n}\n"
+        "static void build_backtrace(JSContext *ctx, JSValueConst error_val,\n"
+        "                            JSValueConst filter_func, const char *filename,\n"
+        "                            int line_num, int col_num, int backtrace_flags)\n{\n",
+    ),
+    Edit(
+        "    if (has_filter_func) {\n        /* Error.captureStackTrace(target, ...): install an own data property",
+        "    if (!can_store_error_stack(error_obj) && JS_IsFunction(ctx, stack))\n"
+        "        stack = isolet_stack_text(ctx, error_obj, stack);\n"
+        "    if (has_filter_func && can_store_error_stack(error_obj))\n"
+        "        JS_DeleteProperty(ctx, error_obj, JS_ATOM_stack, 0);\n"
+        "    if (has_filter_func && !can_store_error_stack(error_obj)) {\n"
+        "        /* Error.captureStackTrace(target, ...): install an own data property",
+    ),
+    Edit(
+        "    return js_dup(p->u.object_data);\n}\n\nstatic JSValue js_error_set_stack(",
+        "    if (JS_IsFunction(ctx, p->u.object_data)) {\n"
+        "        JSValue make = p->u.object_data;\n"
+        "        p->u.object_data = JS_UNDEFINED;\n"
+        "        JSValue text = isolet_stack_text(ctx, this_val, make);\n"
+        "        JS_FreeValue(ctx, p->u.object_data);\n"
+        "        p->u.object_data = text;\n"
+        "    }\n"
+        "    return js_dup(p->u.object_data);\n}\n\nstatic JSValue js_error_set_stack(",
+    ),
+    Edit(
+        "    if (!JS_IsString(value))\n"
+        '        return JS_ThrowTypeError(ctx, "Error.prototype.stack setter expects a string");\n',
+        "",
+    ),
+    Edit(
+        "        if (JS_DefinePropertyValue(ctx, this_val, JS_ATOM_stack, js_dup(value),\n"
+        "                                   JS_PROP_C_W_E | JS_PROP_THROW) < 0)\n",
+        "        if (JS_DefinePropertyValue(ctx, this_val, JS_ATOM_stack, js_dup(value),\n"
+        "                                   JS_PROP_CONFIGURABLE | JS_PROP_WRITABLE | JS_PROP_THROW) < 0)\n",
+    ),
+    # V8 names the zone, and a guest's is always this.
+    Edit(
+        "    // _string(obj, fmt, part)\n    char buf[64];\n",
+        "    // _string(obj, fmt, part)\n    char buf[96];\n",
+    ),
+    Edit(
+        "            /* XXX: tack the time zone code? */\n",
+        "            if (tz == 0)\n"
+        '                pos += snprintf(buf + pos, sizeof(buf) - pos, " (Coordinated Universal Time)");\n',
+    ),
+    # Promise.any's error says what it is; it has no frames.
+    Edit(
+        "    JS_DefinePropertyValueConst(ctx, obj, JS_ATOM_errors, errors,\n"
+        "                               JS_PROP_WRITABLE | JS_PROP_CONFIGURABLE);\n"
+        "    return obj;\n",
+        "    JS_DefinePropertyValueConst(ctx, obj, JS_ATOM_errors, errors,\n"
+        "                               JS_PROP_WRITABLE | JS_PROP_CONFIGURABLE);\n"
+        '    JS_DefinePropertyValue(ctx, obj, JS_ATOM_message, JS_NewString(ctx, "All promises were rejected"),\n'
+        "                           JS_PROP_WRITABLE | JS_PROP_CONFIGURABLE);\n"
+        "    JSObject *p = JS_VALUE_GET_OBJ(obj);\n"
+        "    JS_FreeValue(ctx, p->u.object_data);\n"
+        '    p->u.object_data = JS_NewString(ctx, "AggregateError: All promises were rejected");\n'
+        "    return obj;\n",
     ),
     # The library's functions do not keep their text.
     Edit(
