@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test serve lint types slow bench bench-smoke clean
+.PHONY: demo test serve lint types slow bench bench-smoke interpreters clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +36,10 @@ bench: $(STAMP)  ## every bench, with numbers (needs wrk)
 
 bench-smoke: $(STAMP)
 	for bench in benches/bench_*.py; do $(BIN)/python $$bench --smoke || exit 1; done
+
+interpreters: $(STAMP)  ## builds the interpreters from source, some minutes each, and compares them with what is committed
+	$(BIN)/isolet languages build python --check
+	$(BIN)/isolet languages build javascript --check
 
 clean:
 	rm -rf $(VENV) .isolet build *.egg-info

@@ -12,7 +12,7 @@ import functools
 import tempfile
 import textwrap
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter_ns
@@ -58,7 +58,7 @@ class Answer:
     def failure(self) -> tuple[str, str]:
         """(type, message) as Lambda's answer has them."""
         assert isinstance(self.error, GuestError), self
-        return self.error.kind, self.error.message
+        return self.error.error_type, self.error.message
 
     @property
     def stack(self) -> list[str]:
@@ -73,10 +73,33 @@ class _Notes:
         raise error
 
 
+# The keeper's side of capabilities: (operation, body) → answer. May raise CallRefused.
+Asked = Callable[[str, Any], Any]
+
+
+class _Above:
+    """What a test says in the keeper's place."""
+
+    def __init__(self, asked: Asked | None) -> None:
+        self._asked = asked
+
+    async def ask(self, operation: str, body: Any) -> Any:
+        assert self._asked is not None, f"{operation}: nobody is above"
+        return self._asked(operation, body)
+
+    async def invoke(self, caller: Invocation, deadline_ns: int, ref: Any, event: bytes) -> Outcome:
+        raise AssertionError("no other functions")
+
+    def count(self, capability: str, sent_bytes: int, received_bytes: int) -> None: ...
+
+
 class Function:
-    def __init__(self, house: House, target: Target, booted: Booted, files: Mapping[str, bytes]) -> None:
+    def __init__(
+        self, house: House, target: Target, booted: Booted, files: Mapping[str, bytes], asked: Asked | None
+    ) -> None:
         self._house = house
         self._files = files
+        self._asked = asked
         self.target = target
         self.info = booted.info
         self.init_logs = [text.decode() for text in booted.logs]
@@ -89,7 +112,7 @@ class Function:
         return asyncio.run(self._invoke([(event, {}) for event in events]))
 
     async def _invoke(self, calls: list[tuple[Any, dict[str, Any]]]) -> list[Answer]:
-        invoker = self._house.invoker(self._files)
+        invoker = self._house.invoker(self._files, self._asked)
         return await asyncio.gather(*(self._one(invoker, event, context) for event, context in calls))
 
     async def _one(self, invoker: Invoker, event: Any, context: dict[str, Any]) -> Answer:
@@ -126,6 +149,7 @@ class House:
         timeout_s: float = 30,
         fuel: int = 50_000_000_000,
         name: str = "f",
+        asked: Asked | None = None,
     ) -> Function:
         """A deployed function; a string is the content of the default handler's file."""
         if isinstance(files, str):
@@ -149,12 +173,17 @@ class House:
             handler=handler or self.interpreter.handler,
         )
         booted = self.booter.boot(self._base_guest, lambda library: self._guest(target, package, library))
-        return Function(self, replace(target, snapshot=booted.info), booted, package)
+        return Function(self, replace(target, snapshot=booted.info), booted, package, asked)
 
-    def invoker(self, files: Mapping[str, bytes]) -> Invoker:
+    def invoker(self, files: Mapping[str, bytes], asked: Asked | None = None) -> Invoker:
         cache = SnapshotCache(self.engine, self.artifacts, self._rebuild, lambda digest: files)
         scheduler = Scheduler(asyncio.get_running_loop())
-        return Invoker(self.engine, cache, scheduler, _Notes(), concurrency_tenant_max=100, spares_max=0)
+        return Invoker(
+            *(self.engine, cache, scheduler, _Notes()),
+            concurrency_tenant_max=100,
+            spares_max=0,
+            upward=lambda tenant: _Above(asked),
+        )
 
     async def _rebuild(self, digest: str) -> SnapshotInfo:
         raise AssertionError("a state that was just stored is missing")

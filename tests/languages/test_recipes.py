@@ -120,7 +120,15 @@ def test_differences_name_what_is_missing_and_what_is_other(tmp_path: Path) -> N
     (tmp_path / "same").write_bytes(b"x")
     (tmp_path / "other").write_bytes(b"x")
     found = differences({"same": b"x", "other": b"yy", "absent": b"z"}, tmp_path)
-    assert found == ["absent is not there", "other has 1 bytes, and the recipe makes 2 others"]
+    assert found == ["absent is not there", "other holds 1 bytes, and the recipe makes 2 that are others"]
+
+
+def test_what_is_compressed_is_compared_as_what_it_contains(tmp_path: Path) -> None:
+    (tmp_path / "a.xz").write_bytes(lzma.compress(b"x" * 1000, preset=0))
+    assert differences({"a.xz": lzma.compress(b"x" * 1000, preset=9)}, tmp_path) == []
+    assert differences({"a.xz": lzma.compress(b"y" * 1000, preset=0)}, tmp_path) != []
+    (tmp_path / "a.xz").write_bytes(b"torn")
+    assert differences({"a.xz": lzma.compress(b"x")}, tmp_path) != []
 
 
 def test_check_says_what_differs_and_writes_nothing(

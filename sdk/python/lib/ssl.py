@@ -8,7 +8,8 @@ import socket as _sockets
 from collections import namedtuple
 from enum import IntEnum, IntFlag
 
-OPENSSL_VERSION = "isolet (TLS is the host's)"
+# Clients look for a version that they can trust; the host's own is newer.
+OPENSSL_VERSION = "OpenSSL 3.0.0 (isolet: TLS is the host's)"
 OPENSSL_VERSION_NUMBER = 0x30000000
 OPENSSL_VERSION_INFO = (3, 0, 0, 0, 0)
 
@@ -152,6 +153,11 @@ class SSLSocket(_sockets.socket):
     server_hostname = None
     session = None
     session_reused = False
+
+    @property
+    def _sslobj(self):
+        """Where httpcore looks for what was negotiated."""
+        return self
 
     def do_handshake(self, block=False):
         pass
