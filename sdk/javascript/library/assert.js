@@ -74,6 +74,7 @@ class AssertionError extends Error {
     this.expected = expected;
     this.operator = operator;
     Error.captureStackTrace(this, stackStartFn ?? AssertionError);
+    void this.stack; // made now, with the code in the name
     this.name = "AssertionError";
   }
   toString() {

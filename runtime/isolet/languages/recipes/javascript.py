@@ -83,6 +83,11 @@ EDITS = (
         "        JSValue stack2 = JS_Call(ctx, prepare, ctx->error_ctor, countof(args), args);\n"
         "        rt->stack_limit = isolet_limit;\n",
     ),
+    # An error that is thrown again has its stack already.
+    Edit(
+        "    if (needs_backtrace(rt->current_exception)\n    || JS_IsUndefined(ctx->error_back_trace)) {\n",
+        "    if (needs_backtrace(rt->current_exception)) {\n",
+    ),
     # The constructors of a class of errors are not in its stack, as in V8.
     Edit(
         "    if (has_filter_func) {\n        for (sf = sf_start;",
@@ -293,11 +298,18 @@ EDITS = (
     ),
     Edit(
         "    if (has_filter_func) {\n        /* Error.captureStackTrace(target, ...): install an own data property",
-        "    if (!can_store_error_stack(error_obj) && JS_IsFunction(ctx, stack))\n"
-        "        stack = isolet_stack_text(ctx, error_obj, stack);\n"
-        "    if (has_filter_func && can_store_error_stack(error_obj))\n"
+        "    p = JS_VALUE_GET_OBJ(error_obj);\n"
+        "    bool isolet_restored = has_filter_func && p->class_id == JS_CLASS_ERROR;\n"
+        "    if (isolet_restored) {\n"
+        "        JS_FreeValue(ctx, p->u.object_data);\n"
+        "        p->u.object_data = JS_UNDEFINED;\n"
         "        JS_DeleteProperty(ctx, error_obj, JS_ATOM_stack, 0);\n"
-        "    if (has_filter_func && !can_store_error_stack(error_obj)) {\n"
+        "    } else if ((has_filter_func || can_add_backtrace(error_obj)) && JS_IsFunction(ctx, stack)) {\n"
+        "        JSValue isolet_pending = JS_GetException(ctx);\n"
+        "        stack = isolet_stack_text(ctx, error_obj, stack);\n"
+        "        JS_Throw(ctx, isolet_pending);\n"
+        "    }\n"
+        "    if (has_filter_func && !isolet_restored) {\n"
         "        /* Error.captureStackTrace(target, ...): install an own data property",
     ),
     Edit(
