@@ -89,7 +89,7 @@ def _one(directory: Path, handler: str, events: Path, index: int, variables: Map
         text=True,
         timeout=WAIT_S,
     )
-    places = ((str(directory), "/var/task"), (str(tmp), "/tmp"))
+    places = ((str(directory), "/var/task"), (str(tmp), "/tmp"), (str(runtime_client()), "/var/runtime/index.mjs"))
     log = _placed(ran.stdout, places)
     if not answer.is_file():
         # The platform answers for a process that ended.

@@ -5,8 +5,10 @@ default. TypeScript is built as `isolet deploy` does; everything else is zipped 
 as boto3's users do. The native side is AWS's own runtime interface client (native_node.py).
 
 Compared are
-- results: as JSON, with the order of keys, integers and floats told apart;
-- errors: type, message, and of the trace its first lines (the message) and the user's own frames;
+- results: as JSON, with the order of keys, integers and floats told apart (beyond 2**53 all numbers are floats, which
+  one side writes as 1e19 and the other with all digits);
+- errors: type, message, and of the trace its first lines (the message) and the user's own frames. The trace of an error
+  of the runtime's own (`Runtime.…`) is that of AWS's client natively, and the user's here: not compared;
 - what was logged: levels and texts.
 
 Of frames, the file and the line are compared, and the function's name without what V8 puts around it (`Object.`, `new`,
@@ -43,7 +45,20 @@ QUICK = ("web_api_v2", "calculator", "step_function")
 RUNTIME = "nodejs22.x"
 
 # (function, event) → why the guest answers otherwise than native Node.js.
-DIFFERENCES: dict[tuple[str, str], str] = {}
+_DESTRUCTURING = "QuickJS says the line where the pattern begins, V8 the one of the value"
+_SYMBOL = "AWS's client itself fails when a symbol is thrown, with a stack of its own"
+DIFFERENCES: dict[tuple[str, str], str] = {
+    (
+        "clone_revive",
+        "what JSON has no word for",
+    ): "half a surrogate pair has no UTF-8, and becomes U+FFFD on its way out",
+    ("error_zoo", "classWithoutNew"): "QuickJS has a frame for the class that was called without `new`",
+    ("error_zoo", "symbol"): _SYMBOL,
+    ("error_zoo_sync", "symbol"): _SYMBOL,
+    ("log_parser", "bad month day"): _DESTRUCTURING,
+    ("step_function", "unknown state"): _DESTRUCTURING,
+    ("url_tools", "windows"): "path.win32 is not there",
+}
 
 
 class Case(NamedTuple):
@@ -87,38 +102,41 @@ def case(name: str, scratch: Path) -> Case:
 
 _ID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 _FRAME = re.compile(r"    at (?:(?P<name>.*) \()?(?:file://)?/var/task/(?P<file>[^:]+):(?P<line>\d+):\d+\)?$")
-_AROUND = re.compile(r"^async |^new | \[as [^\]]*\]$")
 _LOG = re.compile(r"^\S+Z\t(?P<id>\S+)\t(?P<level>[A-Z]+)\t(?P<text>.*)$", re.S)
 _HOST_LINE = re.compile(r"(START|END|REPORT) RequestId: .*")
 
 
 class Frame(NamedTuple):
-    name: str
-    file: str
-    line: int
+    names: frozenset[str]  # V8 may have two: `f [as handler]`
+    place: tuple[str, str]  # file, line
+    behind_await: bool
 
 
 def frames(trace: list[str]) -> list[Frame]:
+    """The user's own frames in a trace."""
     found = []
     for line in trace:
         if frame := _FRAME.match(line):
-            name = _AROUND.sub("", _AROUND.sub("", frame["name"] or ""))
-            found.append(Frame(name.rpartition(".")[2].strip("<>"), frame["file"], int(frame["line"])))
+            name, _, other = (frame["name"] or "").partition(" [as ")
+            bare = re.sub("^(async |new )+", "", name).rpartition(".")[2].strip("<>")
+            names = {bare or "anonymous", other.rstrip("]")} - {""}
+            place = frame["file"], frame["line"]
+            found.append(Frame(frozenset(names), place, name.startswith("async ")))
     return found
 
 
 def same_frames(ours: list[Frame], theirs: list[Frame]) -> bool:
     """Whether the guest's frames are in V8's trace, in its order, and begin as it does."""
-    if not theirs or not ours:
-        return ours == theirs
+    if not ours:
+        return all(frame.behind_await for frame in theirs)
     rest = iter(theirs)
-    return _same(ours[0], theirs[0]) and all(any(_same(frame, other) for other in rest) for frame in ours)
+    first = bool(theirs) and _same(ours[0], theirs[0])
+    return first and all(any(_same(frame, other) for other in rest) for frame in ours)
 
 
 def _same(ours: Frame, theirs: Frame) -> bool:
-    return ours[1:] == theirs[1:] and (
-        ours.name == theirs.name or "anonymous" in (ours.name or "anonymous", theirs.name)
-    )
+    unnamed = "anonymous" in ours.names | theirs.names
+    return ours.place == theirs.place and (unnamed or bool(ours.names & theirs.names))
 
 
 def is_error(answer: Any) -> bool:
@@ -146,8 +164,8 @@ def differs(case: Case, event: str, ours: Answer, theirs: native_node.Outcome) -
     words = event not in case.engine_words
     if words and message(answer) != message(expected):
         return "messages"
-    if ("trace" in answer) != ("trace" in expected):
-        return "one has no trace"
+    if answer["errorType"].startswith("Runtime."):
+        return ""
     trace, native = answer.get("trace", []), expected.get("trace", [])
     if words and head(trace) != head(native):
         return "heads of traces"
@@ -156,7 +174,16 @@ def differs(case: Case, event: str, ours: Answer, theirs: native_node.Outcome) -
 
 def ordered(value: Any) -> str:
     """JSON that keeps the order of keys, and 1 from 1.0."""
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(_as_numbers(value), ensure_ascii=False)
+
+
+def _as_numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_numbers(item) for item in value]
+    exact = not isinstance(value, int) or abs(value) < 2**53
+    return value if exact else float(value)
 
 
 def logged(text: str) -> list[tuple[str, str]]:
@@ -178,7 +205,7 @@ def native(function: Case) -> dict[str, native_node.Outcome]:
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
         "AWS_LAMBDA_LOG_STREAM_NAME": "2024/01/01/[$LATEST]0",
-        "AWS_REGION": "us-east-1",
+        "AWS_REGION": "local",
         **function.variables,
     }
     return native_node.invoke(function.directory, function.handler, function.events, variables)
@@ -207,6 +234,21 @@ def test_isolet_answers_what_native_node_answers(name: str, cloud: Cloud, tmp_pa
             }
     cloud.remove(name)
     assert not wrong, json.dumps(wrong, indent=2, ensure_ascii=False)
+
+
+def test_an_error_in_typescript_names_the_typescript(cloud: Cloud, tmp_path: Path) -> None:
+    function = case("ts_orders", tmp_path)
+    assert not list(function.directory.rglob("*.ts"))
+    cloud.deploy("ts_trace", function.zip, Runtime=RUNTIME, Handler=function.handler)
+    answer = cloud.invoke("ts_trace", function.events["bad quantity"])
+    source = (CORPUS / "ts_orders/src/pricing.ts").read_text().splitlines()
+    line = next(number for number, text in enumerate(source, 1) if "throw new RangeError" in text)
+    assert answer.value["errorMessage"] == "quantity of a is 0"
+    assert answer.value["trace"][0] == "RangeError: quantity of a is 0"
+    assert answer.value["trace"][1].startswith(f"    at /var/task/src/pricing.ts:{line}:")
+    assert any("(/var/task/src/index.ts:" in frame for frame in answer.value["trace"])
+    assert not any("index.js" in frame for frame in answer.value["trace"])
+    cloud.remove("ts_trace")
 
 
 def test_every_event_that_is_named_is_there() -> None:

@@ -34,8 +34,10 @@ const actions = {
       join: path.join(from, to, '..', './x'), resolve: path.resolve('/var', from, to), relative: path.relative(from, to),
       normal: path.normalize(`${from}//..//${to}/.`), parsed: path.parse(to), formatted: path.format({ dir: from, name: 'f', ext: '.js' }),
       names: [path.basename(to), path.basename(to, path.extname(to)), path.dirname(to), path.extname('.bashrc'), path.isAbsolute(from), path.sep, path.delimiter],
-      win: path.win32.join('a', '..', 'b\\c'),
     };
+  },
+  windows({ parts }) {
+    return path.win32.join(...parts);
   },
   encode({ text }) {
     return [encodeURIComponent(text), encodeURI(text), escape(text), btoa(unescape(encodeURIComponent(text))), decodeURIComponent(encodeURIComponent(text)) === text];
