@@ -112,9 +112,12 @@ def test_every_failure_that_is_known_has_its_reason() -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory() as data, serving(Path(data), workers=1) as server:
         cloud = deployed(server.url)
-        record = {}
+        known, record = json.loads(RECORD.read_text()), {}
         for module in MODULES:
             record[module] = run(cloud, module)
+            record[module]["failing"].update(  # a person's words about it stay
+                {name: why for name, why in known[module]["failing"].items() if name in record[module]["failing"]}
+            )
             print(module, {key: value for key, value in record[module].items() if key != "left out"}, file=sys.stderr)
         server.end()
     RECORD.write_text(json.dumps(record, indent=2) + "\n")
