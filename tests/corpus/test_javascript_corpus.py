@@ -35,6 +35,7 @@ import pytest
 
 from cloud import Answer, Cloud, environment
 from corpus import native_node
+from isolet.languages import starter
 from isolet.languages.build import build
 from isolet.manifest import load
 
@@ -249,6 +250,25 @@ def test_an_error_in_typescript_names_the_typescript(cloud: Cloud, tmp_path: Pat
     assert any("(/var/task/src/index.ts:" in frame for frame in answer.value["trace"])
     assert not any("index.js" in frame for frame in answer.value["trace"])
     cloud.remove("ts_trace")
+
+
+@pytest.mark.parametrize("language", ["javascript", "typescript"])
+def test_a_new_function_answers_its_sample_event_and_http(language: str, cloud: Cloud, tmp_path: Path) -> None:
+    name = f"greeter-{language}"
+    written = starter.create(name, language, tmp_path / name)
+    assert {"function.toml", "event.json", "README.md"} <= {path.name for path in written}
+    assert not any("@" in path.read_text() for path in written)
+    manifest = load(tmp_path / name)
+    packed = build(tmp_path / name, manifest)
+    assert packed.warnings == ""
+    cloud.deploy(name, packed.zip, Runtime=manifest.settings.runtime, Handler=manifest.settings.handler)
+    answer = cloud.invoke(name, {"name": "Ada"})
+    assert answer.value == {"hello": "Ada", "greetings": 1}
+    assert "greeting Ada for" in answer.log
+    query = {"requestContext": {"http": {"method": "GET"}}, "queryStringParameters": {"name": "Eve"}}
+    assert cloud.invoke(name, query).value == {"hello": "Eve", "greetings": 1}
+    assert cloud.invoke(name, {"requestContext": {"http": {"method": "GET"}}}).value["hello"] == "world"
+    cloud.remove(name)
 
 
 def test_every_event_that_is_named_is_there() -> None:
