@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,48 @@ def test_a_compilers_failure_carries_all_that_it_said(tmp_path: Path) -> None:
         toolchain.run([sys.executable, "-c", "import sys; sys.exit(3)"], tmp_path, {})
     with pytest.raises(ToolchainMissing, match="installed anew"):
         toolchain.run([tmp_path / "none"], tmp_path, {})
+
+
+# Writes what npm would below --prefix; the package's name has its version behind an @.
+NPM = """
+import pathlib, sys
+assert sys.argv[1] == "install" and "--ignore-scripts" in sys.argv and sys.argv[-1] == "isolet-test-tool@1.2.3"
+(prefix,) = (option.removeprefix("--prefix=") for option in sys.argv if option.startswith("--prefix="))
+program = pathlib.Path(prefix) / "tool/bin/tool"
+program.parent.mkdir(parents=True)
+program.write_text("#!/bin/sh\\necho tool 1.2.3\\n")
+"""
+
+
+def test_a_tool_of_npms_is_installed_by_npm(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home.path / "npm.py").write_text(NPM)
+    monkeypatch.setattr(toolchain, "npm_command", lambda progress: [Path(sys.executable), home.path / "npm.py"])
+    tool = replace(TOOL, registry="npm")
+    assert toolchain.ensure(tool, silent) == home.toolchains / "isolet-test-tool-1.2.3" / "tool/bin/tool"
+    assert home.left() == [".lock", "isolet-test-tool-1.2.3"]
+    assert home.installations == 0
+
+
+def test_a_failure_of_npms_is_said_with_its_cure(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home.path / "npm.py").write_text(
+        "import sys; sys.exit('npm error code E404\\nnpm error 404 no such')"
+    )
+    monkeypatch.setattr(toolchain, "npm_command", lambda progress: [Path(sys.executable), home.path / "npm.py"])
+    with pytest.raises(ToolchainMissing) as caught:
+        toolchain.ensure(replace(TOOL, registry="npm", command="tool"), silent)
+    assert caught.value.message.startswith("cannot install isolet-test-tool@1.2.3: npm error code E404 npm error 404")
+    assert "or put tool 1.2.3 on PATH" in caught.value.message
+    assert home.left() == [".lock"]
+
+
+@pytest.mark.parametrize(("says", "fits"), [("v1.2.7", True), ("1.3.0", False), ("nothing", False)])
+def test_the_machines_own_is_taken_if_its_version_fits(
+    says: str, fits: bool, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = home.path / "bin" / "tool"
+    own.parent.mkdir()
+    own.write_text(f"#!/bin/sh\n[ $1 = --version ] && echo {says}\n")
+    own.chmod(0o755)
+    monkeypatch.setenv("PATH", str(own.parent), prepend=":")
+    found = toolchain.find(replace(TOOL, command="tool", asks="--version"))
+    assert (found == own) is fits
