@@ -192,7 +192,7 @@ def _bundled(
     esbuild = toolchain.ensure(toolchain.ESBUILD, progress)
     progress(Step("bundle"))
     bundle = entry.with_suffix(_BUNDLED.get(entry.suffix, entry.suffix))
-    command = [
+    command: list[str | Path] = [
         *(esbuild, str(entry), "--bundle", f"--outfile={out / bundle}", f"--metafile={out / 'meta'}"),
         *("--platform=node", f"--format={_kind(entry, tree.root)}", f"--target={TARGET}", "--external:isolet"),
         *("--sourcemap", "--sources-content=false", "--charset=utf8", *tree.flags),

@@ -443,11 +443,11 @@ def _unpack(shop: Workshop) -> None:
                 (engine / name).write_bytes(content.read())
     path = engine / "quickjs.c"
     path.write_text(edited(path.read_text()))
-    for name, content in shop.files.items():
+    for name, text in shop.files.items():
         if name.startswith("shim/"):
             target = shop.directory / name
             target.parent.mkdir(exist_ok=True)
-            target.write_bytes(content)
+            target.write_bytes(text)
 
 
 def edited(source: str) -> str:
