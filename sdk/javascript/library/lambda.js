@@ -13,6 +13,7 @@ const { nameHandler } = require("errors");
 const loop = require("loop");
 const modules = require("modules");
 const path = require("path");
+const console = require("console");
 
 class RuntimeError extends Error {}
 
@@ -145,7 +146,7 @@ let kept = null;
 // Imports the function's module; called once, by isolet_init. Never throws.
 function start() {
   environment(native.environment());
-  require("console").configure();
+  console.configure();
   loop.begin();
   running = false;
   globalThis.awslambda = require("awslambda");
@@ -157,6 +158,7 @@ function start() {
     handler = value;
     streams = value[Symbol.for("aws.lambda.runtime.handler.streaming")] === "response";
     nameHandler(value);
+    modules.preload();
   } else if (state === 2) keep(value, "Uncaught Exception");
   else keepExit(); // the import waits for what never comes: Node ends, with status 13
 }
@@ -185,66 +187,71 @@ function succeed(value) {
   }
 }
 
+const isMissing = (error) => error === undefined || error === null;
+
+// The functions of every context. An isolate serves one invocation, so they need not be made for each: closures are what
+// costs most of a context.
+let waits = true;
+let deadline = 0;
+
 function once(settle) {
-  return (...values) => {
+  return (error, value) => {
     if (finished) return;
     finished = true;
     pending = undefined;
-    settle(...values);
+    settle(error, value);
   };
 }
 
-const isMissing = (error) => error === undefined || error === null;
+const done = once((error, value) => (isMissing(error) ? succeed(value) : fail("Invoke Error", error)));
+const succeedOnce = (value) => done(null, value);
+const failOnce = (error) => done(isMissing(error) ? "handled" : error);
+const callback = once((error, value) => {
+  if (!isMissing(error)) fail("Invoke Error", error);
+  else if (!waits) succeed(value);
+  else pending = { value };
+});
+const getRemainingTimeInMillis = () => deadline - Date.now();
+for (const [fn, name] of [[succeedOnce, "succeed"], [failOnce, "fail"]]) Object.defineProperty(fn, "name", { value: name });
+const WAITS = {
+  get: () => waits,
+  set: (value) => (waits = value),
+  enumerable: true,
+  configurable: true,
+};
 
-function makeContext(fields, waits) {
-  const [requestId, name, version, arn, memory, logGroup, logStream, deadline, traceId, clientContext] = fields;
-  const done = once((error, value) => (isMissing(error) ? succeed(value) : fail("Invoke Error", error)));
-  return {
-    get callbackWaitsForEmptyEventLoop() {
-      return waits.value;
-    },
-    set callbackWaitsForEmptyEventLoop(value) {
-      waits.value = value;
-    },
-    succeed: (value) => done(null, value),
-    fail: (error) => done(isMissing(error) ? "handled" : error),
-    done,
-    functionVersion: version,
-    functionName: name,
-    memoryLimitInMB: String(memory),
-    logGroupName: logGroup,
-    logStreamName: logStream,
-    clientContext,
-    identity: undefined,
-    invokedFunctionArn: arn,
-    awsRequestId: requestId,
-    getRemainingTimeInMillis: () => deadline - Date.now(),
-  };
-}
-
-function makeCallback(waits) {
-  return once((error, value) => {
-    if (!isMissing(error)) fail("Invoke Error", error);
-    else if (!waits.value) succeed(value);
-    else pending = { value };
-  });
+function makeContext(requestId, name, version, arn, memory, logGroup, logStream, clientContext) {
+  const context = Object.defineProperty({}, "callbackWaitsForEmptyEventLoop", WAITS);
+  context.succeed = succeedOnce;
+  context.fail = failOnce;
+  context.done = done;
+  context.functionVersion = version;
+  context.functionName = name;
+  context.memoryLimitInMB = String(memory);
+  context.logGroupName = logGroup;
+  context.logStreamName = logStream;
+  context.clientContext = clientContext;
+  context.identity = undefined;
+  context.invokedFunctionArn = arn;
+  context.awsRequestId = requestId;
+  context.getRemainingTimeInMillis = getRemainingTimeInMillis;
+  return context;
 }
 
 // Calls the handler; the shim's loop then runs until there is an answer.
-function invoke(event, ...fields) {
+function invoke(event, requestId, name, version, arn, memory, logGroup, logStream, until, traceId, clientContext) {
   loop.begin();
   finished = false;
   pending = undefined;
   running = true;
-  const [requestId, , , , , , logStream, , traceId] = fields;
-  require("console").setRequestId(requestId);
+  waits = true;
+  deadline = until;
+  console.setRequestId(requestId);
   if (traceId !== undefined) variables._X_AMZN_TRACE_ID = traceId;
   else delete variables._X_AMZN_TRACE_ID;
   variables.AWS_LAMBDA_LOG_STREAM_NAME = logStream;
   if (kept) return answerKept();
-  const waits = { value: true };
-  const context = makeContext(fields, waits);
-  const callback = makeCallback(waits);
+  const context = makeContext(requestId, name, version, arn, memory, logGroup, logStream, clientContext);
   asynchronous = false;
   // A microtask, as in AWS's client: what the handler promises is settled before the ticks that it asks for.
   queueMicrotask(() => {

@@ -354,8 +354,23 @@ function evaluate(module, file) {
   else runWrapper(module, file, kind);
 }
 
+// Files of the library that a text will want once it runs: globals that are loaded when they are first used. The shim asks
+// for them when the function is imported, so that no invocation has to.
+const WANTED = [
+  [/\b(?:fetch|Headers|Request|Response|FormData|Blob)\b/, "fetch"],
+  [/\bstructuredClone\b/, "clone"],
+  [/\bcrypto\b/, "crypto_global"],
+  [/\b(?:Readable|Writable|Transform)Stream\b/, "web_streams"],
+];
+const wanted = new Set();
+
+function preload() {
+  for (const file of wanted) require(file);
+}
+
 // "module", or the compiled wrapper of a CommonJS file.
 function kindOfSource(file, source) {
+  for (const [words, name] of WANTED) if (!wanted.has(name) && words.test(source)) wanted.add(name);
   if (file.endsWith(".mjs")) return "module";
   const type = file.endsWith(".cjs") ? "commonjs" : scopeOf(file)[1]?.type;
   if (type === "module" && !file.endsWith(".cjs")) return "module";
@@ -644,6 +659,7 @@ function requireEsm(file) {
 }
 
 module.exports = {
+  preload,
   builtin,
   builtinNames: () => Object.keys(BUILTINS).filter((name) => name !== "isolet" && require.has(BUILTINS[name])),
   isBuiltin,
