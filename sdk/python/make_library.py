@@ -78,7 +78,15 @@ def packed(files):
     return b"".join(parts)
 
 
+def settle_strings():
+    """Strings of one character are one object each in all of the process, and marshal notes whether it was interned: by
+    whichever module came before. So all of them are, first."""
+    for number in range(256):
+        sys.intern(chr(number))
+
+
 def main(lib, zones, ours, output):
+    settle_strings()
     files = {}
     for top in (lib, zones, ours):
         for module, path, shown in sources(top):
