@@ -1,4 +1,5 @@
-"""Node's library in the guest: what native Node answers to each snippet, letter for letter (guests/javascript/snippets.json)."""
+"""Node's library in the guest: what native Node answers to each "
+"snippet, letter for letter (guests/javascript/snippets.json)."""
 
 from __future__ import annotations
 

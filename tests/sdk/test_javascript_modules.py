@@ -61,15 +61,18 @@ REQUIRED = {
     },
     "an ES module": {"a.mjs": "export const x = 'here'", "index.js": "const {x} = require('./a.mjs');"},
     "the file's own place": {
-        "lib/a.js": "exports.x = __filename === '/var/task/lib/a.js' && __dirname === '/var/task/lib' && module.id === __filename ? 'here' : ''",
+        "lib/a.js": "exports.x = __filename === '/var/task/lib/a.js' && __dirname === "
+        "'/var/task/lib' && module.id === __filename ? 'here' : ''",
         "index.js": "const {x} = require('./lib/a');",
     },
     "what resolve finds": {
         "lib/a.js": "",
-        "index.js": "const x = require.resolve('./lib/a') === '/var/task/lib/a.js' && require.resolve('fs') === 'fs' ? 'here' : '';",
+        "index.js": "const x = require.resolve('./lib/a') === "
+        "'/var/task/lib/a.js' && require.resolve('fs') === 'fs' ? 'here' : '';",
     },
     "once": {
-        "a.js": "globalThis.times = (globalThis.times ?? 0) + 1; exports.x = () => globalThis.times === 1 ? 'here' : 'no'",
+        "a.js": "globalThis.times = (globalThis.times ?? 0) + 1; "
+        "exports.x = () => globalThis.times === 1 ? 'here' : 'no'",
         "index.js": "require('./a'); require('./a.js'); const x = require('/var/task/a').x();",
     },
 }
@@ -88,11 +91,18 @@ IMPORTED = {
     "a name": {"a.mjs": "export const x = 'here'", "index.mjs": "import { x } from './a.mjs';"},
     "the default": {"a.mjs": "export default 'here'", "index.mjs": "import x from './a.mjs';"},
     "all": {"a.mjs": "export const x = 'here'", "index.mjs": "import * as a from './a.mjs'; const {x} = a;"},
-    "a builtin": {"index.mjs": "import { join } from 'node:path'; import fs from 'fs'; const x = join('he', '../here') && fs.existsSync('/var/task') ? 'here' : '';"},
+    "a builtin": {
+        "index.mjs": "import { join } from 'node:path'; import fs from 'fs'; const x = "
+        "join('he', '../here') && fs.existsSync('/var/task') ? 'here' : '';"
+    },
     "CommonJS by names": {"a.cjs": "exports.x = 'here'", "index.mjs": "import { x } from './a.cjs';"},
-    "CommonJS by its default": {"a.cjs": "module.exports = {x: 'here'}", "index.mjs": "import a from './a.cjs'; const {x} = a;"},
+    "CommonJS by its default": {
+        "a.cjs": "module.exports = {x: 'here'}",
+        "index.mjs": "import a from './a.cjs'; const {x} = a;",
+    },
     "what a bundler wrote": {
-        "a.cjs": "__export(exports, { x: () => x }); module.exports = {x: 'here'}; 0 && (module.exports = { x }); function __export() {}; var x",
+        "a.cjs": "__export(exports, { x: () => x }); module.exports = {x: 'here'}; 0 "
+        "&& (module.exports = { x }); function __export() {}; var x",
         "index.mjs": "import { x } from './a.cjs';",
     },
     "CommonJS in its turn": {
@@ -107,11 +117,25 @@ IMPORTED = {
         "index.mjs": "import { x } from 'p';",
     },
     "later": {"a.mjs": "export const x = 'here'", "index.mjs": "const { x } = await import('./a.mjs');"},
-    "later, from CommonJS": {"a.mjs": "export const x = 'here'", "b.cjs": "exports.get = () => import('./a.mjs')", "index.mjs": "import b from './b.cjs'; const { x } = await b.get();"},
-    "its own place": {"index.mjs": "const x = import.meta.url === 'file:///var/task/index.mjs' && import.meta.dirname === '/var/task' && import.meta.filename === '/var/task/index.mjs' ? 'here' : '';"},
-    "a cycle": {"a.mjs": "import { y } from './b.mjs'; export const x = 'here'; export const z = () => y()", "b.mjs": "import { x } from './a.mjs'; export const y = () => x", "index.mjs": "import { z } from './a.mjs'; const x = z();"},
+    "later, from CommonJS": {
+        "a.mjs": "export const x = 'here'",
+        "b.cjs": "exports.get = () => import('./a.mjs')",
+        "index.mjs": "import b from './b.cjs'; const { x } = await b.get();",
+    },
+    "its own place": {
+        "index.mjs": "const x = import.meta.url === 'file:///var/task/index.mjs' && import.meta.dirname === "
+        "'/var/task' && import.meta.filename === '/var/task/index.mjs' ? 'here' : '';"
+    },
+    "a cycle": {
+        "a.mjs": "import { y } from './b.mjs'; export const x = 'here'; export const z = () => y()",
+        "b.mjs": "import { x } from './a.mjs'; export const y = () => x",
+        "index.mjs": "import { z } from './a.mjs'; const x = z();",
+    },
     "a timer that it awaits": {"index.mjs": "const x = await new Promise((done) => setImmediate(() => done('here')));"},
-    "require, made for it": {"a.cjs": "exports.x = 'here'", "index.mjs": "import { createRequire } from 'module'; const { x } = createRequire(import.meta.url)('./a.cjs');"},
+    "require, made for it": {
+        "a.cjs": "exports.x = 'here'",
+        "index.mjs": "import { createRequire } from 'module'; const { x } = createRequire(import.meta.url)('./a.cjs');",
+    },
 }
 
 
@@ -142,15 +166,17 @@ def test_what_is_missing_is_named(source: str, message: str) -> None:
 
 
 def test_an_import_of_a_name_that_is_not_exported_is_a_syntax_error() -> None:
-    answered = JS.function({"a.mjs": "export const y = 1", "index.mjs": "import { x } from './a.mjs'; export const handler = x"}).invoke()
+    answered = JS.function(
+        {"a.mjs": "export const y = 1", "index.mjs": "import { x } from './a.mjs'; export const handler = x"}
+    ).invoke()
     assert answered.error is not None
     assert answered.error.error_type == "Runtime.UserCodeSyntaxError"  # type: ignore[attr-defined]
 
 
 # ── source maps ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-# `throw new Error('mapped')` on line 3 of src/app.ts became line 2 of the bundle: AAAA is one to one, `;` a line, EACA a
-# line further.
+# `throw new Error('mapped')` on line 3 of src/app.ts became line 2 of the bundle: AAAA is one to one, `;` a line,
+# EAEE two lines further.
 BUNDLE = "exports.handler = async () => {\n  throw new Error('mapped');\n};\n"
 MAP = json.dumps({"version": 3, "sources": ["../src/app.ts"], "names": [], "mappings": "AAAA;EAEE,MAAM"})
 INLINE = "data:application/json;base64," + base64.b64encode(MAP.encode()).decode()
@@ -188,6 +214,7 @@ def test_the_packages_files_are_read_and_tmp_is_written() -> None:
           let refused;
           try { fs.writeFileSync('/var/task/x', '') } catch (e) { refused = e.code }
           const read = await new Promise((done) => fs.readFile('/tmp/a/b/c.txt', 'utf8', (e, t) => done(t)));
-          return [read, fs.readdirSync('/tmp/a'), fs.statSync('/tmp/a/b/c.txt').size, refused, fs.existsSync('/tmp/none')];
+          const size = fs.statSync('/tmp/a/b/c.txt').size;
+          return [read, fs.readdirSync('/tmp/a'), size, refused, fs.existsSync('/tmp/none')];
         }"""
     assert answer({"index.js": source, "data/a.txt": "hello"}) == ["hello!?", ["b"], 7, "EROFS", False]
