@@ -414,6 +414,7 @@ void EXPORT(isolet_boot)(void)
     hash_install(native);
     files_install(native);
     inspect_install(native);
+    flate_install(native);
     JS_SetPropertyFunctionList(context, native, FUNCTIONS, COUNT(FUNCTIONS));
     JS_SetPropertyStr(context, native, "shared",
                       JS_NewArrayBuffer(context, (uint8_t *)shared, sizeof shared, 0, NULL, NULL, false));

@@ -9,6 +9,7 @@
  *   hash.c      MD5, SHA-1, SHA-2
  *   files.c     /var/task and /tmp
  *   inspect.c   what JavaScript itself cannot ask of a value
+ *   flate.c     DEFLATE, both ways, and the two checksums
  *   callee.c    what is not a function, in the words of the source
  *
  * Laws:
@@ -64,6 +65,7 @@ void text_install(JSValueConst native);
 void hash_install(JSValueConst native);
 void files_install(JSValueConst native);
 void inspect_install(JSValueConst native);
+void flate_install(JSValueConst native);
 
 
 /* host.c */
