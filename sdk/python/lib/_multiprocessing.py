@@ -1,6 +1,6 @@
 """What `multiprocessing` finds in an isolate: no semaphores, for there are no other processes.
 
-Packages import it at their top (s3transfer, and so boto3) and may never use it; what uses it says what is not to be had.
+Packages import it at their top (s3transfer, and so boto3) and may never use it; what uses it says what is not there.
 """
 
 flags = {}
