@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from isolet.cli import main
 from isolet.errors import CompileFailed, ToolchainMissing
 from isolet.languages import interpreters, toolchain
-from isolet.languages.package import Step, silent
+from isolet.languages.package import Progress, silent
 from isolet.languages.recipes import python, table
 from isolet.languages.recipes.recipe import Recipe, Workshop, differences, kept, make
 from isolet.languages.recipes.sources import Source, gather
@@ -146,6 +146,19 @@ def test_check_says_what_differs_and_writes_nothing(
     assert (place / "product").read_bytes() == b"OURSsource"
     again = CliRunner().invoke(main, ["languages", "build", "cook", "--check"])
     assert (again.exit_code, "the files are what the recipe makes" in again.output) == (0, True)
+
+
+def test_a_source_that_is_gone_is_told_apart_from_a_difference(
+    kitchen: Kitchen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(directory: Path, progress: Progress) -> None:
+        raise ToolchainMissing("it was replaced; name the file: --source FILE")
+
+    recipe = Recipe("cook", "1", (Source("gone.tar", DIGEST, gone),), kitchen.files, kitchen.build)
+    monkeypatch.setitem(table.RECIPES, "cook", recipe)  # type: ignore[misc]
+    monkeypatch.setattr(interpreters, "named", lambda name: interpreters.Interpreter("cook", "cook"))
+    check = CliRunner().invoke(main, ["languages", "build", "cook", "--check"])
+    assert (check.exit_code, "--source FILE" in check.output) == (3, True)
 
 
 def test_languages_are_listed_for_people_and_for_programs() -> None:

@@ -12,6 +12,9 @@ from . import console
 from .options import FAILED, Verb, as_json
 from .steps import Steps
 
+# Of `build`: not a failure of what is here.
+_MISSING = 3
+
 
 @click.group(invoke_without_command=True)
 @click.pass_context
@@ -51,7 +54,7 @@ Examples:
   isolet languages build python --check      compare with what is there instead
   isolet languages build python --source python3.11_3.11.2.orig.tar.gz
 
-Exit status: 0 built, or the same; 1 it failed, or --check found a difference.
+Exit status: 0 built, or the same; 1 it failed, or --check found a difference; 3 a source or the compiler cannot be had.
 """,
 )
 @click.argument("name")
@@ -86,7 +89,11 @@ def build(ctx: click.Context, name: str, given: tuple[Path, ...], check: bool) -
             steps.begin(step.phase)
             steps.advance(step.done_bytes, step.total_bytes)
 
-        products = make(recipe, {path.name: path for path in given}, progress)
+        try:
+            products = make(recipe, {path.name: path for path in given}, progress)
+        except ToolchainMissing as missing:
+            console.fail(missing.message)
+            ctx.exit(_MISSING)
     directory = interpreter.module_path.parent
     if not check:
         _write(products, directory)

@@ -111,13 +111,31 @@ def _apt_configuration(home: Path) -> Path:
     for name in ("lists/partial", "cache/archives/partial"):
         (home / name).mkdir(parents=True)
     sources = home / "sources.list"
-    sources.write_text(f"deb-src [signed-by={_DEBIAN_KEYS}] http://deb.debian.org/debian bookworm main\n")
+    sources.write_text(f"deb-src [signed-by={_DEBIAN_KEYS}] {_mirror()} bookworm main\n")
     written = home / "apt.conf"
     written.write_text(
         f'Dir::State::Lists "{home}/lists";\nDir::Cache "{home}/cache";\nDir::Etc::SourceList "{sources}";\n'
         'Dir::Etc::SourceParts "/dev/null";\nAPT::Sandbox::User "";\n'
     )
     return written
+
+
+def _mirror() -> str:
+    """Where this machine gets Debian's packages from: its sources are beside them."""
+    listed = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(COMPONENT)", "Created-By: Packages"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    ).stdout
+    for line in listed.splitlines():
+        uri, _, component = line.partition(" ")
+        if component == "main" and uri.rstrip("/").endswith("/debian"):
+            return uri
+    raise ToolchainMissing(
+        "this machine's apt knows no mirror of Debian; get the source archive elsewhere and name it: --source FILE"
+    )
 
 
 def _run(command: Sequence[str | Path], directory: Path, variables: Mapping[str, str]) -> None:
