@@ -205,9 +205,7 @@ class Deployments:
         entry = await self._entry(tenant, name)
         self._require_settled(entry.function, change)
         source = _is_source(change.settings(entry.function.settings))
-        stored = (
-            None if change.package is None else await asyncio.to_thread(self._packages.put, change.package, source)
-        )
+        stored = None if change.package is None else await asyncio.to_thread(self._packages.put, change.package, source)
         changed = self._changed(entry.function, change, stored)
         self._require_acceptable(changed)
         new = self._entry_of_change(entry, changed)

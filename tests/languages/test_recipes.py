@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from isolet.cli import main
 from isolet.errors import CompileFailed, ToolchainMissing
 from isolet.languages import interpreters, toolchain
-from isolet.languages.package import Progress, silent
+from isolet.languages.package import Progress, Step, silent
 from isolet.languages.recipes import python, table
 from isolet.languages.recipes.recipe import Recipe, Workshop, differences, kept, make
 from isolet.languages.recipes.sources import Source, gather

@@ -178,9 +178,7 @@ def test_a_tool_of_npms_is_installed_by_npm(home: Home, monkeypatch: pytest.Monk
 
 
 def test_a_failure_of_npms_is_said_with_its_cure(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    (home.path / "npm.py").write_text(
-        "import sys; sys.exit('npm error code E404\\nnpm error 404 no such')"
-    )
+    (home.path / "npm.py").write_text("import sys; sys.exit('npm error code E404\\nnpm error 404 no such')")
     monkeypatch.setattr(toolchain, "npm_command", lambda progress: [Path(sys.executable), home.path / "npm.py"])
     with pytest.raises(ToolchainMissing) as caught:
         toolchain.ensure(replace(TOOL, registry="npm", command="tool"), silent)
