@@ -119,7 +119,8 @@ class Door:
     def measured(self, function: str, call: Call) -> Measured:
         """The figures of a call of `function`, of which every earlier call was measured, too."""
         before = self._sums(function)
-        answer = answered(call(self))
+        answer = call(self)
+        require(answer.is_success, f"{function} answered {answer.status_code}: {answer.text[:500]}")
         deadline_s = time.monotonic() + PATIENCE_S
         while (after := self._sums(function))["invocations_total"] <= before["invocations_total"]:
             require(time.monotonic() < deadline_s, f"a call of {function} is not in /metrics")
