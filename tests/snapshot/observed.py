@@ -6,22 +6,26 @@ compared are instrumented and read through wasmtime.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from isolet import limits
-from isolet.engine.engine import Engine, EngineSettings
+from isolet.engine.engine import Code, Engine, EngineSettings
 from isolet.engine.host import HostFunction
 from isolet.engine.inspection import Inspected
 from isolet.engine.isolate import drive
 from isolet.errors import GuestError
+from isolet.snapshot.boot import NO_BASE
 from isolet.snapshot.capture import Guest, Initialised, capture
 from isolet.snapshot.instructions import survey
 from isolet.snapshot.instrument import instrument
 from isolet.snapshot.meter import meter
 from isolet.snapshot.rewrite import rewrite
 from isolet.snapshot.sections import FUNCREF, Data, Element, parse
+from isolet.snapshot.split import MEMORY_NAME, STATE_MODULE, global_name, split, windows
+from isolet.snapshot.state import packed, unpacked
 
 MEMORY = 8 * limits.MIB
 FUEL = 20_000_000
@@ -132,18 +136,7 @@ def both_ways(
 ) -> tuple[Observation, Observation]:
     """The theorem's two sides: initialise then call the original, and meter, snapshot, restore, call."""
     calls = list(calls)
-    initialised = Observed(engine, wasm)
-    try:
-        try:
-            initialised.start()
-        except GuestError as error:
-            raise InitialisationFailed(error.message) from None
-        for name, *arguments in calls:
-            initialised.call(name, *arguments)
-        expected = initialised.observe()
-    finally:
-        initialised.close()
-
+    expected = _initialised(engine, wasm, calls)
     frozen, made = freeze(engine, wasm)
     assert frozen is not None, made.warnings
     assert made.captured is not None
@@ -161,6 +154,54 @@ def both_ways(
     actual.data_dropped = _passive(original.data, actual.data_dropped | made.captured.data_dropped)
     actual.elements_dropped = _passive(original.elements, actual.elements_dropped | made.captured.elements_dropped)
     return expected, actual
+
+
+def _initialised(engine: Engine, wasm: bytes, calls: Iterable[tuple[str, *tuple[int, ...]]]) -> Observation:
+    initialised = Observed(engine, wasm)
+    try:
+        try:
+            initialised.start()
+        except GuestError as error:
+            raise InitialisationFailed(error.message) from None
+        for name, *arguments in calls:
+            initialised.call(name, *arguments)
+        return initialised.observe()
+    finally:
+        initialised.close()
+
+
+class Split(Observed):
+    """An instance of a state, as it is stored, and the code beside it. Raises Unsplittable."""
+
+    def __init__(self, engine: Engine, wasm: bytes) -> None:
+        self.module = parse(meter(parse(wasm)))
+        parts = split(self.module, survey(self.module))
+        names = (MEMORY_NAME, *map(global_name, range(len(parts.layout.globals))))
+        code = Code(engine.compile(parts.code), STATE_MODULE, names)
+        first = engine.link_state(engine.compile(parts.first), code, ())
+        self.windows = windows(parts.layout)
+        made = capture(engine, first, self.windows, Guest(MEMORY, NoWitness, None, FUEL))
+        assert made.captured is not None, made.warnings
+        state = unpacked(zlib.decompress(packed(parts.layout, made.captured, NO_BASE)), NO_BASE)
+        self.template = engine.link_state(engine.compile(state.module), code, ())
+        self.isolate = Inspected(engine, self.template, MEMORY, FUEL)
+        self.answers = []
+
+
+def split_ways(
+    engine: Engine, wasm: bytes, calls: Iterable[tuple[str, *tuple[int, ...]]]
+) -> tuple[Observation, Observation]:
+    """The same for the split form: initialise then call the original, and split, store, restore, call."""
+    calls = list(calls)
+    expected = _initialised(engine, wasm, calls)
+    restored = Split(engine, wasm)
+    try:
+        restored.start(initialise=False)
+        for name, *arguments in calls:
+            restored.call(name, *arguments)
+        return expected, restored.observe()
+    finally:
+        restored.close()
 
 
 def _passive(segments: Sequence[Data | Element], dropped: set[int]) -> set[int]:

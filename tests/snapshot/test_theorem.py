@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
 from isolet.engine.engine import Engine, wat
-from snapshot.observed import InitialisationFailed, both_ways, quick_engine
+from isolet.snapshot.split import Unsplittable
+from snapshot.observed import InitialisationFailed, both_ways, quick_engine, split_ways
 from snapshot.programs import programs
 
 
@@ -57,3 +58,20 @@ def test_restored_guest_is_the_initialised_guest_thoroughly(
     engine: Engine, text: str, calls: list[tuple[str, int, int]]
 ) -> None:
     holds(engine, text, calls)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@given(text=programs(), calls=CALLS)
+def test_a_state_beside_its_code_is_the_initialised_guest(
+    engine: Engine, text: str, calls: list[tuple[str, int, int]]
+) -> None:
+    """The split form; of what it takes, as interpreters are: no tables that change, no passive segments."""
+    try:
+        expected, actual = split_ways(engine, wat(text), calls)
+    except (InitialisationFailed, Unsplittable) as reason:
+        event(type(reason).__name__)
+        assume(False)
+    event("the handler traps" if any("Trapped" in a for a in expected.answers) else "the handler answers")
+    assert actual.answers == expected.answers
+    assert {index: actual.globals[index] for index in expected.globals} == expected.globals
+    assert actual.memory == expected.memory

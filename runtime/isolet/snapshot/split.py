@@ -69,8 +69,8 @@ def global_name(index: int) -> str:
 
 def split(module: Module, survey: Survey) -> Split:
     """Both modules. `survey` must be of the same module. Raises Unsplittable."""
-    _require_splittable(module, survey)
     shared = max((index + 1 for index, each in enumerate(module.globals) if each.mutable), default=0)
+    _require_splittable(module, survey, shared)
     layout = Layout(module.memories[0].maximum, tuple((g.type, g.mutable) for g in module.globals[:shared]))
     return Split(_code(module, layout), _first(module, layout), layout)
 
@@ -102,15 +102,16 @@ def _data(start: int, image: bytes) -> Iterator[bytes]:
     yield image
 
 
-def _require_splittable(module: Module, survey: Survey) -> None:
+def _require_splittable(module: Module, survey: Survey, shared: int) -> None:
     if module.start is not None:
         raise Unsplittable("it has a start section")
     if survey.tables_change:
         raise Unsplittable("its code changes tables")
-    if survey.drops or any(segment.passive for segment in module.data):
-        raise Unsplittable("it has passive data segments")
-    if any(each.mutable and each.type == FUNCREF for each in module.globals):
-        raise Unsplittable("a mutable global holds a function")
+    if module.data_count is not None or survey.drops or any(segment.passive for segment in module.data):
+        # Only a module that counts its data segments may name one in code [5.5.16].
+        raise Unsplittable("it has passive data segments, or code that names one")
+    if any(each.type == FUNCREF for each in module.globals[:shared]):
+        raise Unsplittable("a global that the state would have holds a function, and a state has none")
 
 
 # ── code ────────────────────────────────────────────────────────────────────────────────────────────────────────
