@@ -30,6 +30,8 @@ FUNCTIONS = ROOT / "functions"
 EXAMPLES = ("hello", "counter", "wordcount")
 # All but those that are bytes or text of WebAssembly itself.
 IN = tuple(language for language in LANGUAGES if language not in ("wat", "wasm"))
+# Those that build in a second.
+QUICK = ("c", "python", "javascript")
 # As many can be at once without one of them being too late 16 times: in each round somebody is first.
 WRITERS = 8
 
@@ -155,7 +157,9 @@ def check_writers_at_once(server: Server, name: str, tenant: str) -> None:
     assert server.run(server.rivals.content(tenant, "counters")) == {"visits": str(WRITERS)}
 
 
-@pytest.mark.parametrize("language", IN)
+@pytest.mark.parametrize(
+    "language", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in IN]
+)
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_answers_as_its_cases_say_in_every_language(example: str, language: str, server: Server) -> None:
     toolchains.require(language)
