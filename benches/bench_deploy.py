@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import os
 import statistics
 import subprocess
 import sys
@@ -41,7 +42,11 @@ sys.exit(serve(config, lambda url: print(url, flush=True)))
 
 @contextlib.contextmanager
 def server(data: Path) -> Iterator[httpx.Client]:
-    with subprocess.Popen([sys.executable, "-c", SERVER, str(data)], stdout=subprocess.PIPE, text=True) as process:
+    # A cache of its own: the first program in a language compiles its interpreter here, as on a new machine.
+    environment = os.environ | {"ISOLET_CACHE": str(data / "cache")}
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER, str(data)], stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
         try:
             assert process.stdout is not None
             with httpx.Client(base_url=process.stdout.readline().strip(), timeout=120) as http:

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter_ns
 
@@ -163,6 +164,9 @@ class Ours:
             isolate.close()
         return isolate.restore_ns / 1000, (second_ns - first_ns) / 1000, (end_ns - second_ns) / 1000
 
+    def part_us(self, part: int) -> float:
+        return self.parts_us()[part]
+
     def close(self) -> None:
         self.worker.close()
         self.ahead.close()
@@ -194,9 +198,9 @@ def main() -> None:
                 Contender("isolet, request to answer", median_of(ours.total_us, calls)),
                 Contender("isolet, pages not populated", median_of(ours.faulting_us, calls)),
                 Contender("isolet, restored ahead", median_of(ours.ahead_us, calls)),
-                Contender("isolet, restore", median_of(lambda o=ours: o.parts_us()[0], calls)),  # type: ignore[misc]
-                Contender("isolet, first call", median_of(lambda o=ours: o.parts_us()[1], calls)),  # type: ignore[misc]
-                Contender("isolet, second call", median_of(lambda o=ours: o.parts_us()[2], calls)),  # type: ignore[misc]
+                Contender("isolet, restore", median_of(partial(ours.part_us, 0), calls)),
+                Contender("isolet, first call", median_of(partial(ours.part_us, 1), calls)),
+                Contender("isolet, second call", median_of(partial(ours.part_us, 2), calls)),
             ]
             comparison = compare(f"{language}, {program}", "µs", contenders, parsed.rounds)
             print(

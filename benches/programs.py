@@ -171,14 +171,14 @@ class House:
 class Worker:
     """A worker's invocations without its door. Made on a running loop."""
 
-    def __init__(self, house: House, spares: int = 0, **cache: float) -> None:
+    def __init__(self, house: House, spares: int = 0, idle_s: float = limits.SNAPSHOT_IDLE_S) -> None:
         self.scheduler = Scheduler(asyncio.get_running_loop())
         self.cache = SnapshotCache(
             house.engine,
             house.artifacts,
             self._rebuild,
             lambda digest: house.packages.get(digest, {}),
-            **cache,  # type: ignore[arg-type]
+            idle_s=idle_s,
         )
         self.invoker = Invoker(house.engine, self.cache, self.scheduler, Notes(), spares_max=spares)
 

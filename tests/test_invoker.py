@@ -124,7 +124,9 @@ async def test_thousand_spinners_of_one_tenant_do_not_hold_another(tmp_path: Pat
     # The good tenant's slices are longer than the spinners' or shorter, but the bad one has one share of three at most.
     # Shares are of time, so that a pause of the machine's within one good slice is paid back in many bad ones.
     between = "".join("g" if tenant[0] == "2" else "b" if tenant[0] == "1" else "q" for tenant in order).split("g")
-    assert max(part.count("b") for part in between) <= 200, "a thousand stand in the queue"
+    runs = sorted(part.count("b") for part in between)
+    assert runs[len(runs) // 2] <= 40
+    assert runs[-1] <= 200, "a thousand stand in the queue"
     for ticket in spinners:
         ticket.cancel()
     assert plane.engine.live == 0

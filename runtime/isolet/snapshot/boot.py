@@ -185,7 +185,7 @@ class Booter:
 
     def _load(self, digests: Mapping[str, str]) -> Machine:
         with self._artifacts.open(digests["base"]) as verified:
-            state = unpacked(zlib.decompress(_content(verified.path)), NO_BASE)
+            state = unpacked(zlib.decompress(content_of(verified.path)), NO_BASE)
         with self._artifacts.open(digests["code"]) as verified:
             code = code_of(self._engine, verified.path, state.layout)
         library: Mapping[str, bytes] = {}
@@ -239,7 +239,7 @@ class Booter:
 def _copy(source: Artifacts, target: Artifacts, digest: str) -> None:
     """Verified where it comes from, sealed anew where it goes."""
     with source.open(digest) as verified:
-        target.write(_content(verified.path), verified.info)
+        target.write(content_of(verified.path), verified.info)
 
 
 def code_of(engine: Engine, path: str, layout: Layout) -> Code:
@@ -266,7 +266,7 @@ def without_stack(captured: Captured) -> Captured:
 _PART = SnapshotInfo("", False, (), 0, 0, 0, 0, 0, 0.0, 0)
 
 
-def _content(path: str) -> bytes:
+def content_of(path: str) -> bytes:
     with open(path, "rb") as file:
         return file.read()
 

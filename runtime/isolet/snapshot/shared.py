@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ..engine.engine import Code, Engine, Template
 from ..model import SnapshotInfo
 from ..storage.artifacts import Artifacts, Verified
-from .boot import INITIALISERS, NO_BASE, code_of
+from .boot import INITIALISERS, NO_BASE, code_of, content_of
 from .library import Library
 from .state import Base, unpacked
 
@@ -109,13 +109,8 @@ class opened:
 
 async def decompressed(path: str) -> bytes:
     """The content of a stored state, in steps of the loop."""
-    stored, expand, parts = memoryview(_content(path)), zlib.decompressobj(), []
+    stored, expand, parts = memoryview(content_of(path)), zlib.decompressobj(), []
     for at in range(0, len(stored), _STEP_BYTES):
         parts.append(expand.decompress(stored[at : at + _STEP_BYTES]))
         await asyncio.sleep(0)
     return b"".join((*parts, expand.flush()))
-
-
-def _content(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
