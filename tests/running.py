@@ -85,7 +85,7 @@ class Guest:
         self.package = built(directory)
         settings = self.manifest.settings
         variables = [f"{k}={v}".encode() for k, v in (environment or settings.environment).items()]
-        arn = f"arn:aws:lambda:local:000000000000:function:{self.manifest.name}"
+        arn = f"arn:aws:lambda:us-east-1:000000000000:function:{self.manifest.name}"
         self.constants = HostConstants(
             self.manifest.name, "$LATEST", arn, settings.memory_mb, variables, {}, settings.handler
         )

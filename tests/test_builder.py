@@ -46,7 +46,7 @@ class House:
         return BuildRequest(
             package_path=str(path),
             name="hello",
-            arn="arn:aws:lambda:local:000000000000:function:hello",
+            arn="arn:aws:lambda:us-east-1:000000000000:function:hello",
             artifacts_path=str(self.directory / "artifacts"),
             key_path=str(self.directory / "mac.key"),
             **{"memory_mb": 16, **settings},

@@ -14,7 +14,7 @@ from isolet.errors import InvalidParameter, UnknownFunction, ValidationFailed
 from isolet.model import DEFAULT_TENANT, Route, Target
 from isolet.routing import FunctionRef, RoutingTable, parse_function_name, reserved
 
-ARN = "arn:aws:lambda:local:000000000000:function:f"
+ARN = "arn:aws:lambda:us-east-1:000000000000:function:f"
 
 
 def routed(*routes: str, name: str = "f", **changes: Any) -> Target:
@@ -187,7 +187,7 @@ def test_conflicts_are_told_beforehand() -> None:
     problems = made.conflicts(new)
     assert len(problems) == 3
     assert "GET /healthz: the path is reserved" in problems[0]
-    assert "GET /a/{other}: arn:aws:lambda:local:000000000000:function:first has this route" in problems[1]
+    assert "GET /a/{other}: arn:aws:lambda:us-east-1:000000000000:function:first has this route" in problems[1]
     assert "host first.localhost" in problems[2]
     assert made.conflicts(routed("GET /a/{x}", name="first")) == (), "its own row is no conflict"
     assert made.conflicts(target("First", http=False)) == ()
@@ -214,7 +214,7 @@ def test_names_of_functions(text: str, qualifier: str, expected: FunctionRef) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["", "f:", ":f", "f f", "f\n", "f\x00", "é", "f" * 171, "arn:aws:lambda:local:1:function:f"]
+    "text", ["", "f:", ":f", "f f", "f\n", "f\x00", "é", "f" * 171, "arn:aws:lambda:us-east-1:1:function:f"]
 )
 def test_what_is_no_name_violates_the_constraint(text: str) -> None:
     with pytest.raises(ValidationFailed, match="at 'functionName' failed to satisfy constraint"):
@@ -234,4 +234,4 @@ def test_any_name_is_parsed_or_refused(text: str, qualifier: str) -> None:
         ref = parse_function_name(text, qualifier)
     except (ValidationFailed, InvalidParameter, UnknownFunction):
         return
-    assert ref.arn().startswith("arn:aws:lambda:local:")
+    assert ref.arn().startswith("arn:aws:lambda:us-east-1:")

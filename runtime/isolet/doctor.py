@@ -302,7 +302,7 @@ def _snapshot(_config: Config) -> _Answer:
     with tempfile.TemporaryDirectory(prefix="isolet-doctor-") as scratch:
         here = Path(scratch)
         _package(here / "package.zip", wat(_SNAPSHOT_GUEST))
-        arn = "arn:aws:lambda:local:000000000000:function:doctor"
+        arn = "arn:aws:lambda:us-east-1:000000000000:function:doctor"
         request = BuildRequest(
             *(str(here / "package.zip"), "doctor", arn, 1), str(here / "artifacts"), str(here / "key")
         )

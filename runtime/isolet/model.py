@@ -13,14 +13,17 @@ from typing import Any, NamedTuple
 
 from . import limits
 
-# One account until accounts exist: Lambda's ARNs need twelve digits.
+# A tenant is an account: twelve digits, as in ARNs. This one is of the well-known key pair (accounts in keys.py).
 DEFAULT_TENANT = "000000000000"
-REGION = "local"
+# The region of every ARN that we make: SDKs check that it looks like one of AWS's, and most of them assume this one.
+# Requests may be signed for any region: an endpoint was chosen, not a region.
+REGION = "us-east-1"
 LATEST = "$LATEST"
 
 
-def function_arn(tenant: str, name: str) -> str:
-    return f"arn:aws:lambda:{REGION}:{tenant}:function:{name}"
+def function_arn(tenant: str, name: str, qualifier: str = "") -> str:
+    arn = f"arn:aws:lambda:{REGION}:{tenant}:function:{name}"
+    return f"{arn}:{qualifier}" if qualifier else arn
 
 
 class State(StrEnum):
@@ -65,6 +68,16 @@ NO_CAPABILITIES = Capabilities()
 
 
 @dataclass(frozen=True, slots=True)
+class Logging:
+    """Lambda's LoggingConfig. `format` is "Text" or "JSON"; levels are "" with Text; `group` "": /aws/lambda/<name>."""
+
+    format: str = "Text"
+    application_level: str = ""
+    system_level: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What a user chooses for a function; the same fields as in `function.toml` and in Lambda's configuration."""
 
@@ -84,6 +97,25 @@ class Settings:
     # it.
     warmup: str = ""
     capabilities: Capabilities = NO_CAPABILITIES
+    # Where events go that asynchronous invocation gave up: the ARN of a queue or topic; "": nowhere.
+    dead_letter: str = ""
+    # ARNs of layer versions, in the order in which they are merged under /opt.
+    layers: tuple[str, ...] = ()
+    logging: Logging = Logging()
+    # Kept and answered; what they would change does not exist here (wasm has one architecture, every function is
+    # restored from a snapshot).
+    architecture: str = "x86_64"
+    tracing: str = "PassThrough"
+    snap_start: str = "None"
+
+
+@dataclass(frozen=True, slots=True)
+class LayerContent:
+    """A layer version as a function uses it."""
+
+    arn: str
+    digest: str  # of the package in storage/packages.py
+    code_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +169,8 @@ class Function:
     role: str = ""
     # The user's own; those under `isolet:` are in the settings.
     tags: Mapping[str, str] = field(default_factory=dict)
+    # What `settings.layers` name.
+    layers: tuple[LayerContent, ...] = ()
 
     @property
     def arn(self) -> str:
@@ -161,10 +195,80 @@ class Target:
     capabilities: Capabilities = NO_CAPABILITIES
     runtime: str = "provided.al2023"
     handler: str = "handle"
+    # By what name it was asked for: a version, an alias, or "" for the function itself. Part of its ARN.
+    qualifier: str = ""
+    layer_digests: tuple[str, ...] = ()
+    logging: Logging = Logging()
 
     @property
     def arn(self) -> str:
-        return function_arn(self.tenant, self.name)
+        return function_arn(self.tenant, self.name, self.qualifier)
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A name for a version, or for two: `weights` gives the other one's share, 0.0 to 1.0."""
+
+    name: str
+    version: str
+    weights: Mapping[str, float] = field(default_factory=dict)  # at most one entry
+    description: str = ""
+    revision_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cors:
+    """A function URL's CORS configuration; what is empty is not answered."""
+
+    allow_origins: tuple[str, ...] = ()
+    allow_methods: tuple[str, ...] = ()
+    allow_headers: tuple[str, ...] = ()
+    expose_headers: tuple[str, ...] = ()
+    allow_credentials: bool = False
+    max_age_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionUrl:
+    """`http://<id>.lambda-url.localhost:<port>/`."""
+
+    id: str  # 32 characters of a-z and 0-9
+    qualifier: str  # an alias, or "" for $LATEST
+    auth: str  # "NONE" or "AWS_IAM"
+    mode: str = "BUFFERED"  # or "RESPONSE_STREAM"
+    cors: Cors | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """Reserved concurrency: `limit` invocations at once, counted in `slot` of what workers share (0 needs none)."""
+
+    limit: int
+    slot: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """All that a worker must know of one function: a row of the routing table. `targets` has $LATEST and the published
+    versions that can run."""
+
+    tenant: str
+    name: str
+    targets: tuple[Target, ...] = ()
+    aliases: tuple[Alias, ...] = ()
+    urls: tuple[FunctionUrl, ...] = ()
+    reserved: Reserved | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventPolicy:
+    """What becomes of an asynchronous invocation of a function (Lambda's EventInvokeConfig and DeadLetterConfig)."""
+
+    retries: int = 2  # after the first attempt
+    age_s: int = 21_600  # after which nothing is tried again
+    on_success: str = ""  # ARNs of destinations
+    on_failure: str = ""
+    dead_letter: str = ""
 
 
 class Invocation(NamedTuple):

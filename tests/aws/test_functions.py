@@ -12,7 +12,7 @@ from isolet.errors import ModuleInvalid
 from keeping import ROLE, Client, FakeBuilder, FakeWorker, package, run, running_keeper
 
 FUNCTIONS = "/2015-03-31/functions"
-ARN = "arn:aws:lambda:local:000000000000:function:resize"
+ARN = "arn:aws:lambda:us-east-1:000000000000:function:resize"
 ZIP = base64.b64encode(package()).decode()
 
 
@@ -53,7 +53,7 @@ CONFIGURATION = {
     "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
     "LoggingConfig": {"LogFormat": "Text", "LogGroup": "/aws/lambda/resize"},
 }
-RUNTIME_ARN = f"arn:aws:lambda:local::runtime:{hashlib.sha256(b'provided.al2023').hexdigest()}"
+RUNTIME_ARN = f"arn:aws:lambda:us-east-1::runtime:{hashlib.sha256(b'provided.al2023').hexdigest()}"
 
 
 def test_created_function_is_answered_pending_in_lambdas_shape(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def test_groups_and_streams_are_described(tmp_path: Path) -> None:
             await logs.write("b", worker="w2", at_ms=NOW_MS - 1_000)
             (group,) = (await logs("DescribeLogGroups", logGroupNamePrefix="/aws/lambda/re"))["logGroups"]
             assert group["logGroupName"] == GROUP
-            assert group["arn"] == f"arn:aws:logs:local:000000000000:log-group:{GROUP}:*"
+            assert group["arn"] == f"arn:aws:logs:us-east-1:000000000000:log-group:{GROUP}:*"
             assert group["storedBytes"] > 0
             assert (await logs("DescribeLogGroups", logGroupNamePrefix="/x"))["logGroups"] == []
             page = await logs("DescribeLogStreams", logGroupName=GROUP, limit=1)

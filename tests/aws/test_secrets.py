@@ -49,7 +49,7 @@ def test_a_secret_lives_as_in_secrets_manager(tmp_path: Path) -> None:
     async def main(aws: Manager) -> None:
         created = await aws("CreateSecret", Name="prod/db", SecretString="hunter2", ClientRequestToken=TOKEN)
         arn = created["ARN"]
-        assert arn.startswith(f"arn:aws:secretsmanager:local:{TENANT}:secret:prod/db-")
+        assert arn.startswith(f"arn:aws:secretsmanager:us-east-1:{TENANT}:secret:prod/db-")
         assert created == {"ARN": arn, "Name": "prod/db", "VersionId": TOKEN}
         got = await aws("GetSecretValue", SecretId="prod/db")
         assert got == {

@@ -26,7 +26,7 @@ const client = {
     const headers = {
       'lambda-runtime-aws-request-id': ID,
       'lambda-runtime-deadline-ms': String(Date.now() + 3000),
-      'lambda-runtime-invoked-function-arn': `arn:aws:lambda:local:000000000000:function:${process.env.AWS_LAMBDA_FUNCTION_NAME}`,
+      'lambda-runtime-invoked-function-arn': `arn:aws:lambda:us-east-1:000000000000:function:${process.env.AWS_LAMBDA_FUNCTION_NAME}`,
     };
     return { bodyJson: JSON.parse(fs.readFileSync(events, 'utf8'))[index], headers };
   },

@@ -54,7 +54,7 @@ class Context:
         self.memory_limit_in_mb = variables["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]
         self.log_group_name = f"/aws/lambda/{self.function_name}"
         self.log_stream_name = "2024/01/01/[$LATEST]0"
-        self.invoked_function_arn = f"arn:aws:lambda:local:000000000000:function:{self.function_name}"
+        self.invoked_function_arn = f"arn:aws:lambda:us-east-1:000000000000:function:{self.function_name}"
         self._deadline_s = time.time() + 10
 
     def get_remaining_time_in_millis(self) -> int:

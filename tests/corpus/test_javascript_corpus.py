@@ -206,7 +206,7 @@ def native(function: Case) -> dict[str, native_node.Outcome]:
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
         "AWS_LAMBDA_LOG_STREAM_NAME": "2024/01/01/[$LATEST]0",
-        "AWS_REGION": "local",
+        "AWS_REGION": "us-east-1",
         **function.variables,
     }
     return native_node.invoke(function.directory, function.handler, function.events, variables)

@@ -33,7 +33,7 @@ from isolet.model import Invocation, Outcome, Route
 pytestmark = pytest.mark.anyio
 
 PREFIX = "/2015-03-31/functions/"
-ARN = "arn:aws:lambda:local:000000000000:function:hello"
+ARN = "arn:aws:lambda:us-east-1:000000000000:function:hello"
 
 
 def invoke(name: str = "hello", body: bytes = b"", query: str = "", **headers: str) -> bytes:
@@ -267,10 +267,10 @@ async def test_unknown_function_is_a_404_naming_its_arn(house: House, name: str,
 async def test_arn_of_another_region_is_not_reachable(house: House) -> None:
     await refused(
         house,
-        invoke(ARN.replace("local", "eu-west-1")),
+        invoke(ARN.replace("us-east-1", "eu-west-1")),
         404,
         "ResourceNotFoundException",
-        Message="Functions from 'eu-west-1' are not reachable in this region ('local')",
+        Message="Functions from 'eu-west-1' are not reachable in this region ('us-east-1')",
     )
 
 

@@ -45,7 +45,7 @@ def nested(*path: Any) -> list[Any]:
         ("Invalid", ("invoke", "a b", 1)),
         ("Invalid", ("invoke", "x" * 1_000, 1)),
         ("Invalid", ("invoke", "f:", 1)),
-        ("UnknownFunction", ("invoke", "arn:aws:lambda:local:999999999999:function:f", 1)),
+        ("UnknownFunction", ("invoke", "arn:aws:lambda:us-east-1:999999999999:function:f", 1)),
         ("NotGranted", ("invoke", "g", 1)),
         ("NotGranted", ("invoke", "ff", 1)),
         ("NotGranted", ("invoke", "img:7", 1)),
@@ -107,7 +107,7 @@ def test_who_is_not_there_is_unknown_and_of_another_owner_never_found(tmp_path: 
     async def main(plane: Plane) -> None:
         caller = deploy(plane, "relays", "caller")
         deploy(plane, "relays", "theirs", tenant="111111111111")
-        for name in ("nobody", "theirs", "caller:7", "arn:aws:lambda:local:111111111111:function:theirs"):
+        for name in ("nobody", "theirs", "caller:7", "arn:aws:lambda:us-east-1:111111111111:function:theirs"):
             assert (await relay(plane, caller, "invoke", name, 1))["error"]["type"] == "UnknownFunction"
 
     run(tmp_path, main)
