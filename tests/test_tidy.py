@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "limits", "clock", "addresses"),
     ("model", "config", "grants", "urls", "manifest"),
-    ("abi", "lifecycle", "routing", "price", "report", "frames", "plain", "records", "log_lines"),
+    ("abi", "lifecycle", "routing", "price", "report", "frames", "plain", "records", "log_lines", "filter_pattern"),
     ("engine", "storage", "supervisor"),
     ("hostcalls", "snapshot", "languages"),
     ("scheduler",),
