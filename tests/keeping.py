@@ -16,7 +16,7 @@ from isolet.building import BuildRequest
 from isolet.clock import ManualClock
 from isolet.keeper import Keeper
 from isolet.link import LocalLink, pair
-from isolet.model import Function, Invocation, Outcome, Settings, SnapshotInfo, Target, Usage
+from isolet.model import LATEST, Function, Invocation, Outcome, Served, Settings, SnapshotInfo, Target, Usage
 from isolet.recorder import Recorder
 from isolet.storage.packages import WASM_MAGIC
 from isolet.uplink import Downcalls, Uplink
@@ -71,7 +71,9 @@ class FakeWorker:
     """Takes routes as a worker does, and remembers them."""
 
     def __init__(self, keeper: Keeper, name: str = "w" * 32) -> None:
+        # Of each function $LATEST, and its whole row.
         self.table: dict[tuple[str, str], Target] = {}
+        self.rows: dict[tuple[str, str], Served] = {}
         self.pushes = 0
         self.gate = asyncio.Event()
         self.gate.set()
@@ -81,18 +83,19 @@ class FakeWorker:
         self.link, _ = pair(Downcalls(self._routes, lambda: {"isolates_live": 1, "pool_slots": 8}), keeper.serve)
         self.uplink = Uplink(self.link, name)
 
-    async def _routes(self, replace: bool, targets: Sequence[Target], removed: Sequence[tuple[str, str]]) -> None:
+    async def _routes(self, replace: bool, rows: Sequence[Served], removed: Sequence[tuple[str, str]]) -> None:
         self.asked.set()
         await self.gate.wait()
         if self.fails is not None:
             raise self.fails
         self.pushes += 1
         if replace:
-            self.table.clear()
+            self.rows.clear()
         for name in removed:
-            self.table.pop(name, None)
-        for target in targets:
-            self.table[target.tenant, target.name] = target
+            self.rows.pop(name, None)
+        self.rows |= {(served.tenant, served.name): served for served in rows}
+        latest = [target for served in self.rows.values() for target in served.targets if target.version == LATEST]
+        self.table = {(target.tenant, target.name): target for target in latest}
 
     def names(self) -> list[str]:
         return sorted(name for _, name in self.table)

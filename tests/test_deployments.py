@@ -433,7 +433,7 @@ def test_routes_survive_a_restart_without_building(tmp_path: Path) -> None:
         async with running_keeper(tmp_path) as keeper:
             for name in "abc":
                 await deployed(keeper, name, content=name)
-            targets = keeper.fleet.table.targets()
+            targets = [t for row in keeper.fleet.table.served() for t in row.targets]
         builder = FakeBuilder()
         async with running_keeper(tmp_path, builder) as keeper:
             worker = FakeWorker(keeper)
@@ -449,7 +449,7 @@ def test_interrupted_builds_go_on_after_a_restart(tmp_path: Path) -> None:
         builder = FakeBuilder()
         async with running_keeper(tmp_path, builder) as keeper:
             await deployed(keeper, "updated", content="v1")
-            served = keeper.fleet.table.targets()
+            served = [t for row in keeper.fleet.table.served() for t in row.targets]
             builder.hold()
             await create(keeper, "created", content="c")
             await keeper.deployments.update(TENANT, "updated", Change(package=package("v2")))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from front.house import target
 from isolet.errors import InvalidParameter, UnknownFunction, ValidationFailed
-from isolet.model import DEFAULT_TENANT, Route, Target
+from isolet.model import DEFAULT_TENANT, LATEST, Alias, FunctionUrl, Route, Served, Target
 from isolet.routing import FunctionRef, RoutingTable, parse_function_name, reserved
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:f"
@@ -23,9 +23,13 @@ def routed(*routes: str, name: str = "f", **changes: Any) -> Target:
 
 def table(*targets: Target) -> RoutingTable:
     made = RoutingTable()
-    for each in targets:
-        made.upsert(each)
+    for name in {each.name: None for each in targets}:
+        made.put(row(*(each for each in targets if each.name == name)))
     return made
+
+
+def row(*targets: Target, **more: Any) -> Served:
+    return Served(targets[0].tenant, targets[0].name, targets, **more)
 
 
 def found(made: RoutingTable, method: str, path: str) -> tuple[str, dict[str, str]] | None:
@@ -121,18 +125,68 @@ def test_numbered_versions_answer_invoke_only() -> None:
 
 def test_removed_function_is_gone_everywhere_and_a_replaced_one_changed() -> None:
     made = table(routed("GET /x"), target("f", version="1"), target("g"))
-    made.upsert(routed("GET /y"))
+    made.put(row(routed("GET /y")))
     assert made.route("GET", "/x") is None
     assert made.route("GET", "/y") is not None
-    made.remove(DEFAULT_TENANT, "f", "1")
+    with pytest.raises(UnknownFunction):
+        made.find(parse_function_name("f", "1"))
     assert len(made) == 2
     made.remove(DEFAULT_TENANT, "f")
     made.remove(DEFAULT_TENANT, "f")
-    assert [t.name for t in made.targets()] == ["g"]
+    assert [served.name for served in made.served()] == ["g"]
     assert made.prefixed("/fn/f/") is None
-    made.replace([target("h")])
+    made.replace([row(target("h"))])
     assert made.prefixed("/fn/g/") is None
     assert made.prefixed("/fn/h/") is not None
+
+
+# ── versions, aliases, URLs ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_qualifier_is_in_the_arn_of_what_it_finds() -> None:
+    made = table(target("f"), target("f", version="1"))
+    for qualifier, version, end in [("", LATEST, ""), (LATEST, LATEST, f":{LATEST}"), ("1", "1", ":1")]:
+        found_target = made.find(parse_function_name("f", qualifier))
+        assert (found_target.version, found_target.arn) == (version, ARN + end)
+
+
+def test_alias_shares_its_calls_between_two_versions_by_weight() -> None:
+    draws = iter([0.0, 0.299, 0.3, 0.999])
+    made = RoutingTable(draw=lambda: next(draws))
+    alias = Alias("live", "1", {"2": 0.3})
+    made.put(row(target("f", version="1"), target("f", version="2"), aliases=(alias,)))
+    drawn = [made.find(parse_function_name("f:live")) for _ in range(4)]
+    assert [each.version for each in drawn] == ["2", "2", "1", "1"]
+    assert {each.arn for each in drawn} == {f"{ARN}:live"}
+
+
+def test_what_is_found_twice_is_the_same_target() -> None:
+    made = RoutingTable()
+    made.put(row(target("f"), target("f", version="1"), aliases=(Alias("live", "1"),)))
+    for qualifier in ("", "1", "live"):
+        ref = parse_function_name("f", qualifier)
+        assert made.find(ref) is made.find(ref)
+        assert any(made.find(ref) is each for each in made.targets())
+
+
+def test_alias_of_a_version_that_cannot_run_is_unknown() -> None:
+    made = RoutingTable()
+    made.put(row(target("f"), aliases=(Alias("live", "7"),)))
+    with pytest.raises(UnknownFunction, match=f"Function not found: {ARN}:live"):
+        made.find(parse_function_name("f", "live"))
+
+
+def test_function_url_leads_to_its_alias_and_goes_with_it() -> None:
+    made = RoutingTable()
+    url, other = FunctionUrl("a" * 32, "live", "NONE"), FunctionUrl("b" * 32, "", "NONE")
+    row_of_f = row(target("f", http=False), target("f", version="1"), aliases=(Alias("live", "1"),), urls=(url, other))
+    made.put(row_of_f)
+    known, called = made.url("a" * 32) or pytest.fail("unknown")
+    assert (known, called.version, called.qualifier) == (url, "1", "live")
+    known, called = made.url("b" * 32) or pytest.fail("unknown")
+    assert (known, called.version) == (other, LATEST)
+    made.remove(DEFAULT_TENANT, "f")
+    assert made.url("a" * 32) is None
 
 
 ROUTES = ["GET /a", "ANY /a", "GET /{x}", "GET /{x}/b", "GET /a/{y}", "ANY /{p+}", "GET /a/{p+}", "POST /a/b"]
@@ -153,7 +207,7 @@ def test_table_is_a_function_of_the_set_of_its_targets(
     for _ in range(3):
         shuffler.shuffle(targets)
         made = table(*targets)
-        made.upsert(target("gone", routes=(Route("GET", "/a"),)))
+        made.put(row(target("gone", routes=(Route("GET", "/a"),))))
         made.remove(DEFAULT_TENANT, "gone")
         film = [made.route(method, path) for method in ("GET", "POST", "HEAD") for path in PATHS]
         film += [made.host(name) for name in "pqr"]  # type: ignore[misc]

@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("invoker", "upward"),
     ("building",),
     ("builder", "recorder", "metrics", "outbound"),
-    ("link", "uplink", "fleet", "deployments", "front", "aws", "keeper", "worker"),
+    ("link", "uplink", "fleet", "serving", "publishing", "deployments", "front", "aws", "keeper", "worker"),
     ("server", "doctor"),
     ("cli",),
 )

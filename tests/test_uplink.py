@@ -24,9 +24,9 @@ def test_worker_finds_the_next_keeper_and_its_records_are_taken_once(tmp_path_fa
     async def main() -> None:
         tables: list[list[str]] = []
 
-        async def take(replace: bool, targets: Any, removed: Any) -> None:
-            tables.append([target.name for target in targets])
-            recording.extend(targets)
+        async def take(replace: bool, rows: Any, removed: Any) -> None:
+            tables.append([served.name for served in rows])
+            recording.extend(target for served in rows for target in served.targets)
 
         async def greet(link: Link) -> None:
             await Uplink(link, "w").hello()

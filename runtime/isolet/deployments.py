@@ -11,14 +11,15 @@ Laws:
 - One build at a time of the same bytes and settings, BUILDS_AT_ONCE in all. Bytes that were refused are refused again
   without building.
 
-Answers in Lambda's words where Lambda has them; its JSON is made elsewhere (aws/functions.py).
+What is published of functions is in versions.py. Answers in Lambda's words where Lambda has them; its JSON is made
+elsewhere (aws/).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
+import sqlite3
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, replace
@@ -29,25 +30,32 @@ from . import limits
 from .building import BuildRequest
 from .clock import Clock
 from .errors import CallerError, Conflict, IsoletError, PreconditionFailed, UnknownFunction
-from .fleet import Fleet
 from .frames import error_from_plain, error_to_plain
 from .languages.interpreters import of_runtime
 from .metrics import Metrics
-from .model import Function, Settings, SnapshotInfo, State, Target, UpdateStatus, function_arn
+from .model import LATEST, Function, LayerContent, Settings, SnapshotInfo, State, Target, UpdateStatus, function_arn
+from .publishing import activated, add_version, is_under_way, new_revision, published, target_of
+from .routing import RoutingTable
+from .serving import Serving
+from .storage import registry
 from .storage.packages import Package, Packages
-from .storage.registry import Entry, Registry
+from .storage.registry import Entry, Registry, VersionEntry
 
 logger = logging.getLogger("isolet.deployments")
 
 Progress = Callable[[str], None]
 # Makes and stores a snapshot. Raises ModuleInvalid, InvalidParameter (refusals), HostError.
 Build = Callable[[BuildRequest, Progress], Awaitable[SnapshotInfo]]
+# The end of a transaction that stored a change.
+Then = Callable[[sqlite3.Connection], Function]
+# Digests of packages that are needed beside those of functions: layers that are published.
+LayerDigests = Callable[[], Awaitable[Collection[str]]]
 # Makes room among the artifacts, but for the digests that are in use.
 Evict = Callable[[Collection[str]], object]
 
 CREATING = "The function is being created."
-_NOT_NOW = "The operation cannot be performed at this time."
-_STALE = (
+NOT_NOW = "The operation cannot be performed at this time."
+STALE = (
     "The RevisionId provided does not match the latest RevisionId. "
     "Call the GetFunction/GetAlias API to retrieve the latest RevisionId"
 )
@@ -64,6 +72,10 @@ class Change:
     role: str | None = None
     tags: Callable[[Mapping[str, str]], Mapping[str, str]] = lambda tags: tags
     revision_id: str | None = None
+    # What the changed settings' layers hold.
+    layers: tuple[LayerContent, ...] | None = None
+    # Whether it becomes a version, too, once it serves.
+    publish: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -81,7 +93,8 @@ class Deployments:
         self,
         registry: Registry,
         packages: Packages,
-        fleet: Fleet,
+        serving: Serving,
+        table: RoutingTable,
         metrics: Metrics,
         build: Build,
         *,
@@ -90,10 +103,12 @@ class Deployments:
         clock: Clock,
         builds_at_once: int = limits.BUILDS_AT_ONCE,
         evict: Evict = lambda in_use: None,
+        layer_digests: LayerDigests,
     ) -> None:
         self._registry = registry
         self._packages = packages
-        self._fleet = fleet
+        self._serving = serving
+        self._table = table
         self._metrics = metrics
         self._build = build
         self._artifacts_path = artifacts_path
@@ -101,6 +116,7 @@ class Deployments:
         self._clock = clock
         self._turns = asyncio.Semaphore(builds_at_once)
         self._evict = evict
+        self._layer_digests = layer_digests
         # Builds under way, by what they build; deployments under way, by function.
         self._builds: dict[tuple[Any, ...], asyncio.Task[SnapshotInfo]] = {}
         self._under_way: dict[_Name, _UnderWay] = {}
@@ -108,20 +124,16 @@ class Deployments:
         self._pruning = False
         # What was refused, as `error_to_plain`: an exception that is raised again and again grows.
         self._refused: OrderedDict[tuple[Any, ...], list[Any]] = OrderedDict()
-        # Registry and table change together, one change at a time: else a deletion could come between and be undone,
-        # and two functions could find one route free. Telling the workers comes after, and says what is true by then.
-        self._commits = asyncio.Lock()
 
     # ── the life of the keeper ──────────────────────────────────────────────────────────────────────────────────
 
     async def restore(self) -> None:
         """At the start: every route as it was, without building; then what a crash interrupted goes on."""
-        entries = await self._registry.all()
-        self._fleet.restore(entry.target for entry in entries if entry.target is not None)
-        for entry in entries:
-            if _is_under_way(entry.function):
+        await self._serving.restore()
+        for entry in await self._registry.all():
+            if is_under_way(entry.function):
                 self._start(entry)
-        self._prune_soon()
+        self.prune_soon()
 
     async def close(self) -> None:
         """Stops what is under way: it goes on at the next start."""
@@ -168,9 +180,20 @@ class Deployments:
     # ── changing ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def create(
-        self, tenant: str, name: str, settings: Settings, package: bytes, role: str, tags: Mapping[str, str]
+        self,
+        tenant: str,
+        name: str,
+        settings: Settings,
+        package: bytes,
+        role: str,
+        tags: Mapping[str, str],
+        layers: tuple[LayerContent, ...] = (),
+        publish: bool = False,
     ) -> Function:
-        """Stores the package and begins to build. Raises Conflict, InvalidParameter, ModuleInvalid."""
+        """Stores the package and begins to build; with `publish`, the answer is the version that it will be.
+
+        Raises Conflict, InvalidParameter, ModuleInvalid.
+        """
         if await self._registry.get(tenant, name) is not None:
             raise Conflict(f"Function already exist: {name}")
         stored = await asyncio.to_thread(self._packages.put, package, _is_source(settings))
@@ -185,17 +208,23 @@ class Deployments:
             state=State.PENDING,
             state_reason=CREATING,
             snapshot=None,
-            revision_id=_new_revision(),
+            revision_id=new_revision(),
             last_modified_s=self._clock.wall_s(),
             role=role,
             tags=dict(tags),
+            layers=layers,
         )
         self._require_acceptable(function)
         entry = Entry(function)
-        if not await self._registry.create(entry):
-            raise Conflict(f"Function already exist: {name}")
+
+        def job(db: sqlite3.Connection) -> Function:
+            if not registry.create(db, entry):
+                raise Conflict(f"Function already exist: {name}")
+            return add_version(db, function) if publish else function
+
+        created = await self._serving.commit(tenant, name, job)
         self._start(entry)
-        return self._seen(function)
+        return created if publish else self._seen(function)
 
     async def update(self, tenant: str, name: str, change: Change) -> Function:
         """Begins to change a function; what needs no build is done when this returns.
@@ -209,58 +238,64 @@ class Deployments:
         changed = self._changed(entry.function, change, stored)
         self._require_acceptable(changed)
         new = self._entry_of_change(entry, changed)
-        if not await self._commit(new, entry.function.revision_id):
+
+        def publish(db: sqlite3.Connection) -> Function:
+            return published(db, new) if change.publish else new.function
+
+        updated = await self._commit(new, entry.function.revision_id, publish)
+        if updated is None:
             # Somebody else's change came between, or the function is gone: the caller looks again.
-            raise PreconditionFailed(_STALE)
-        if _is_under_way(new.function):
+            raise PreconditionFailed(STALE)
+        if is_under_way(new.function):
             self._start(new)
-        return self._seen(new.function)
+        return updated if change.publish else self._seen(updated)
 
     async def delete(self, tenant: str, name: str) -> None:
         """Raises UnknownFunction. No worker serves it any more when this returns."""
-        async with self._commits:
-            if not await self._registry.delete(tenant, name):
-                raise UnknownFunction(f"Function not found: {function_arn(tenant, name)}")
-            self._fleet.table.remove(tenant, name)
-        await self._fleet.tell(tenant, name)
-        self._prune_soon()
 
-    async def _commit(self, entry: Entry, revision: str) -> bool:
-        """Stores and routes. False, and nothing happened, if the function is no longer at `revision`.
+        def job(db: sqlite3.Connection) -> None:
+            if not registry.delete(db, tenant, name):
+                raise UnknownFunction(f"Function not found: {function_arn(tenant, name)}")
+
+        await self._serving.commit(tenant, name, job)
+        self.prune_soon()
+
+    async def _commit(self, entry: Entry, revision: str, then: Then) -> Function | None:
+        """Stores and routes; what `then` returns, the end of the same transaction. None, and nothing happened, if the
+        function is no longer at `revision`.
 
         Raises Conflict if another function has taken its routes meanwhile.
         """
-        function, target, table = entry.function, entry.target, self._fleet.table
-        async with self._commits:
+        function, target = entry.function, entry.target
+
+        def check() -> None:
             if target is not None:
                 self._require_routes(target)
-            if not await self._registry.replace(entry, revision):
-                return False
-            if target is None or target in table.targets():
-                return True
-            table.upsert(target)
-        await self._fleet.tell(function.tenant, function.name)
-        return True
+
+        def job(db: sqlite3.Connection) -> Function | None:
+            return then(db) if registry.replace(db, entry, revision) else None
+
+        return await self._serving.commit(function.tenant, function.name, job, check)
 
     def _require_settled(self, function: Function, change: Change) -> None:
         if change.revision_id is not None and change.revision_id != function.revision_id:
-            raise PreconditionFailed(_STALE)
+            raise PreconditionFailed(STALE)
         if function.state is State.PENDING:
-            raise Conflict(f"{_NOT_NOW} The function is currently in the following state: Pending")
-        if _is_under_way(function) or (function.tenant, function.name) in self._under_way:
-            raise Conflict(f"{_NOT_NOW} An update is in progress for resource: {function.arn}")
+            raise Conflict(f"{NOT_NOW} The function is currently in the following state: Pending")
+        if is_under_way(function) or (function.tenant, function.name) in self._under_way:
+            raise Conflict(f"{NOT_NOW} An update is in progress for resource: {function.arn}")
 
     def _require_acceptable(self, function: Function) -> None:
         """Refuses at once what is known to fail: bytes that were refused before, routes that are taken."""
         self._require_not_refused(_key(function))
-        self._require_routes(_target(function, _NO_SNAPSHOT))
+        self._require_routes(target_of(function, _NO_SNAPSHOT))
 
     def _require_not_refused(self, key: tuple[Any, ...]) -> None:
         if refused := self._refused.get(key):
             raise error_from_plain(refused)
 
     def _require_routes(self, target: Target) -> None:
-        if conflicts := self._fleet.table.conflicts(target):
+        if conflicts := self._table.conflicts(target):
             raise Conflict(f"{target.name} cannot be served: {'; '.join(conflicts)}; choose others")
 
     def _changed(self, function: Function, change: Change, stored: Package | None) -> Function:
@@ -270,8 +305,9 @@ class Deployments:
             settings=change.settings(function.settings),
             role=function.role if change.role is None else change.role,
             tags=dict(change.tags(function.tags)),
-            revision_id=_new_revision(),
+            revision_id=new_revision(),
             last_modified_s=self._clock.wall_s(),
+            layers=function.layers if change.layers is None else change.layers,
         )
         if stored is None:
             return changed
@@ -291,7 +327,7 @@ class Deployments:
         if _key(changed) != _key(entry.function):
             return Entry(replace(changed, update_status=UpdateStatus.IN_PROGRESS), entry.target, entry.function)
         done = replace(changed, update_status=UpdateStatus.SUCCESSFUL, update_reason="")
-        return Entry(done, _target(done, entry.target.snapshot))
+        return Entry(done, target_of(done, entry.target.snapshot))
 
     # ── deploying ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -322,7 +358,7 @@ class Deployments:
             # A function of this name that was created anew has its own.
             if self._under_way.get((function.tenant, function.name)) is under_way:
                 del self._under_way[function.tenant, function.name]
-        self._prune_soon()
+        self.prune_soon()
 
     async def _finish(self, entry: Entry, snapshot: SnapshotInfo) -> None:
         function = entry.function
@@ -333,19 +369,35 @@ class Deployments:
             snapshot=snapshot,
             update_status=UpdateStatus.SUCCESSFUL,
             update_reason="",
-            revision_id=_new_revision(),
+            revision_id=new_revision(),
         )
-        await self._commit(Entry(done, _target(done, snapshot)), function.revision_id)
+        target = target_of(done, snapshot)
+
+        def versions(db: sqlite3.Connection) -> Function:
+            registry.settle_versions(db, function.tenant, function.name, lambda old: activated(old, snapshot))
+            return done
+
+        await self._commit(Entry(done, target), function.revision_id, versions)
 
     async def _give_up(self, entry: Entry, reason: str) -> None:
         function = entry.function
         if entry.previous is None:
-            failed = Entry(replace(function, state=State.FAILED, state_reason=reason, revision_id=_new_revision()))
+            failed = Entry(replace(function, state=State.FAILED, state_reason=reason, revision_id=new_revision()))
         else:
             former = replace(entry.previous, update_status=UpdateStatus.FAILED, update_reason=reason)
-            failed = Entry(replace(former, revision_id=_new_revision()), entry.target)
+            failed = Entry(replace(former, revision_id=new_revision()), entry.target)
+
+        def job(db: sqlite3.Connection) -> None:
+            if registry.replace(db, failed, function.revision_id):
+                registry.settle_versions(
+                    db,
+                    function.tenant,
+                    function.name,
+                    lambda old: VersionEntry(replace(old, state=State.FAILED, state_reason=reason), None),
+                )
+
         try:
-            await self._registry.replace(failed, function.revision_id)
+            await self._serving.commit(function.tenant, function.name, job)
         except IsoletError as error:
             logger.error("that deploying %s failed could not be stored: %s", function.name, error)
 
@@ -353,29 +405,27 @@ class Deployments:
 
     async def rebuild(self, digest: str) -> SnapshotInfo:
         """For a worker that finds an artifact missing or corrupt: a new one, routed. Raises what the build raises."""
-        entry = await self._who_serves(digest)
-        if entry is None or entry.target is None:
+        function = await self._who_serves(digest)
+        if function is None:
             raise UnknownFunction(f"no function needs the artifact {digest} any more")
-        snapshot = await self._snapshot(entry.previous or entry.function)
-        if snapshot != entry.target.snapshot:
-            await self._exchange(entry, snapshot)
+        snapshot = await self._snapshot(function)
+        if snapshot.digest != digest:
+            tenant, name = function.tenant, function.name
+            await self._serving.commit(tenant, name, lambda db: registry.exchange(db, tenant, name, digest, snapshot))
         return snapshot
 
-    async def _who_serves(self, digest: str) -> Entry | None:
-        for target in self._fleet.table.targets():
-            if target.snapshot.digest == digest:
-                return await self._registry.get(target.tenant, target.name)
+    async def _who_serves(self, digest: str) -> Function | None:
+        """The function, or the version of one, whose snapshot has this digest."""
+        for served in self._table.served():
+            for target in served.targets:
+                if target.snapshot.digest != digest:
+                    continue
+                if target.version != LATEST:
+                    version = await self._registry.version(target.tenant, target.name, int(target.version))
+                    return None if version is None else version.function
+                entry = await self._registry.get(target.tenant, target.name)
+                return None if entry is None else entry.previous or entry.function
         return None
-
-    async def _exchange(self, entry: Entry, snapshot: SnapshotInfo) -> None:
-        """Serves another snapshot of the same code. Nothing that its owner changed: the revision stays."""
-        assert entry.target is not None
-        target = replace(entry.target, snapshot=snapshot)
-        if entry.previous is None:
-            new = Entry(replace(entry.function, snapshot=snapshot), target)
-        else:
-            new = Entry(entry.function, target, replace(entry.previous, snapshot=snapshot))
-        await self._commit(new, entry.function.revision_id)
 
     async def _snapshot(self, function: Function) -> SnapshotInfo:
         """Of the function's code and settings. All who ask for the same wait for one build."""
@@ -420,7 +470,6 @@ class Deployments:
             memory_mb=settings.memory_mb,
             artifacts_path=str(self._artifacts_path),
             key_path=str(self._key_path),
-            version=function.version,
             handler=settings.handler,
             environment=dict(settings.environment),
             warmup=settings.warmup,
@@ -434,7 +483,8 @@ class Deployments:
 
     # ── files ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _prune_soon(self) -> None:
+    def prune_soon(self) -> None:
+        """Somebody changed what is needed of packages and artifacts."""
         if not self._pruning:
             self._pruning = True
             self._spawn(self._prune())
@@ -443,10 +493,13 @@ class Deployments:
         """Removes packages and artifacts that nobody needs. What fails here is tried again after the next change."""
         self._pruning = False
         try:
-            entries = await self._registry.all()
+            entries, versions = await self._registry.all(), await self._registry.all_versions()
             functions = [f for entry in entries for f in (entry.function, entry.previous) if f is not None]
-            targets = [entry.target for entry in entries if entry.target is not None]
+            functions += [version.function for version in versions]
+            served = [*(entry.target for entry in entries), *(version.target for version in versions)]
+            targets = [target for target in served if target is not None]
             packages = {f.package_digest for f in functions} | {target.package_digest for target in targets}
+            packages |= {layer.digest for f in functions for layer in f.layers} | set(await self._layer_digests())
             await asyncio.to_thread(self._packages.prune, packages)
             await asyncio.to_thread(self._evict, {digest for target in targets for digest in target.snapshot.digests})
         except (IsoletError, OSError) as reason:
@@ -458,43 +511,16 @@ class Deployments:
 _NO_SNAPSHOT = SnapshotInfo("", False, (), 0, 0, 0, 0, 0, 0.0, 0)
 
 
-def _new_revision() -> str:
-    return str(uuid.uuid4())
-
-
 def _is_source(settings: Settings) -> bool:
     """Whether an interpreter runs it."""
     return of_runtime(settings.runtime) is not None
-
-
-def _is_under_way(function: Function) -> bool:
-    return function.state is State.PENDING or function.update_status is UpdateStatus.IN_PROGRESS
 
 
 def _key(function: Function) -> tuple[Any, ...]:
     """All that a build depends on: two functions of one key have the same snapshot."""
     settings = function.settings
     return (
-        *(function.package_digest, function.tenant, function.name, function.version, settings.handler),
-        *(settings.runtime, settings.memory_mb, settings.warmup, tuple(sorted(settings.environment.items()))),
-    )
-
-
-def _target(function: Function, snapshot: SnapshotInfo) -> Target:
-    settings = function.settings
-    return Target(
-        tenant=function.tenant,
-        name=function.name,
-        version=function.version,
-        snapshot=snapshot,
-        package_digest=function.package_digest,
-        timeout_s=settings.timeout_s,
-        memory_bytes=settings.memory_mb * limits.MIB,
-        fuel=settings.fuel,
-        environment=settings.environment,
-        http=settings.http,
-        routes=settings.routes,
-        capabilities=settings.capabilities,
-        runtime=settings.runtime,
-        handler=settings.handler,
+        *(function.package_digest, function.tenant, function.name, settings.handler),
+        *(tuple(layer.digest for layer in function.layers), settings.runtime),
+        *(settings.memory_mb, settings.warmup, tuple(sorted(settings.environment.items()))),
     )

@@ -19,9 +19,9 @@ from typing import Any
 from . import limits
 from .errors import IsoletError
 from .link import Link
-from .model import LATEST, Target
-from .plain import target_to_plain
-from .routing import FunctionRef, RoutingTable
+from .model import Served
+from .plain import served_to_plain
+from .routing import RoutingTable
 
 logger = logging.getLogger("isolet.fleet")
 
@@ -40,16 +40,16 @@ class Fleet:
     def __init__(self, ack_s: float = limits.ROUTES_ACK_S) -> None:
         self._ack_s = ack_s
         self._members: dict[Link, Member] = {}
-        # Changed by deployments.py, in the moment of a commit; `tell` follows.
+        # Changed by serving.py, in the moment of a commit; `tell` follows.
         self.table = RoutingTable()
 
     def __len__(self) -> int:
         return len(self._members)
 
-    def restore(self, targets: Iterable[Target]) -> None:
+    def restore(self, rows: Iterable[Served]) -> None:
         """The table of a keeper that starts, before any worker is attached."""
         assert not self._members, "workers are told of changes"
-        self.table.replace(list(targets))
+        self.table.replace(rows)
 
     # ── workers come and go ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -60,9 +60,9 @@ class Fleet:
         # A member from now on: changes wait for their turn behind the whole table.
         self._members[link] = member
         async with member.turn:
-            targets = [target_to_plain(target) for target in self.table.targets()]
+            rows = [served_to_plain(served) for served in self.table.served()]
             try:
-                await self._ask(member, [True, targets, []])
+                await self._ask(member, [True, rows, []])
             except (IsoletError, TimeoutError):
                 self.detach(link)
                 raise
@@ -93,11 +93,8 @@ class Fleet:
 
     def _present(self, tenant: str, name: str) -> list[Any]:
         """What the table says of one function now, as the body of a `routes` call."""
-        try:
-            target = self.table.find(FunctionRef(tenant, name, LATEST))
-        except IsoletError:
-            return [False, [], [[tenant, name]]]
-        return [False, [target_to_plain(target)], []]
+        served = self.table.get(tenant, name)
+        return [False, [], [[tenant, name]]] if served is None else [False, [served_to_plain(served)], []]
 
     async def _ask(self, member: Member, body: list[Any]) -> None:
         async with asyncio.timeout(self._ack_s):

@@ -29,9 +29,11 @@ from .metrics import Metrics
 from .outbound import Outbound
 from .plain import snapshot_to_plain
 from .records import Batch
+from .serving import Serving
 from .storage.database import Database
 from .storage.intake import Intake
 from .storage.kv import Kv
+from .storage.layers import Layers
 from .storage.ledger import Ledger
 from .storage.logs import Logs
 from .storage.packages import Packages
@@ -68,10 +70,13 @@ class Keeper:
         self._intake = Intake(self._database)
         self.fleet = Fleet(routes_ack_s)
         self.metrics = Metrics()
+        self.serving = Serving(self._database, self.fleet)
+        self.layers = Layers(self._database)
         self.deployments = Deployments(
             Registry(self._database),
             Packages(packages_path),
-            self.fleet,
+            self.serving,
+            self.fleet.table,
             self.metrics,
             build,
             artifacts_path=artifacts_path,
@@ -79,6 +84,7 @@ class Keeper:
             clock=self._clock,
             builds_at_once=builds_at_once,
             evict=evict,
+            layer_digests=self.layers.digests,
         )
         self.ledger = Ledger(self._database)
         self.logs = Logs(self._database)

@@ -1,8 +1,10 @@
 """The routing table of a worker: which function answers to a name, an ARN, a host or a path.
 
 Laws:
-- The table is a function of the *set* of its targets: the order in which they came never shows. A host name or route
+- The table is a function of the *set* of its rows: the order in which they came never shows. A host name or route
   that two functions claim belongs to the one whose (tenant, name) sorts first; `conflicts` tells a deployer beforehand.
+- A qualifier is a version, an alias or $LATEST. An alias with two versions is drawn anew for every invocation. What is
+  found is a Target of its own for every qualifier, made once: its ARN has the qualifier that was asked for.
 - Only functions with `[http]` answer HTTP; all answer Invoke.
 - Of the declared routes the most specific wins, segment by segment from the left: literal before `{name}` before
   `{name+}`; then the request's own method before ANY. A path that matches with the wrong method goes on to less
@@ -19,13 +21,15 @@ strip it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
+from random import random
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from .errors import InvalidParameter, UnknownFunction, ValidationFailed
-from .model import DEFAULT_TENANT, LATEST, REGION, Route, Target, function_arn
+from .model import DEFAULT_TENANT, LATEST, REGION, Alias, FunctionUrl, Reserved, Route, Served, Target, function_arn
 
 DEFAULT_ROUTE = "$default"
 HOST_SUFFIX = ".localhost"
@@ -66,8 +70,9 @@ class FunctionRef(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def parse_function_name(text: str, qualifier: str = "") -> FunctionRef:
-    """The function that `FunctionName` and `?Qualifier=` name together, both already percent-decoded.
+def parse_function_name(text: str, qualifier: str = "", tenant: str = DEFAULT_TENANT) -> FunctionRef:
+    """The function that `FunctionName` and `?Qualifier=` name together, both already percent-decoded; of `tenant` where
+    no account is in the name.
 
     Raises ValidationFailed, InvalidParameter (two different qualifiers) or UnknownFunction (another region's ARN).
     """
@@ -82,7 +87,7 @@ def parse_function_name(text: str, qualifier: str = "") -> FunctionRef:
     region = match["region"]
     if region is not None and region != REGION:
         raise UnknownFunction(f"Functions from '{region}' are not reachable in this region ('{REGION}')")
-    return FunctionRef(match["account"] or DEFAULT_TENANT, match["name"], inside or qualifier)
+    return FunctionRef(match["account"] or tenant, match["name"], inside or qualifier)
 
 
 def _violation(value: str, member: str, pattern: str) -> str:
@@ -123,46 +128,110 @@ class _Node:
         self.routes: dict[str, _Declared] = {}
 
 
-class RoutingTable:
-    """All functions that a worker may run. Mutated by `upsert` and `remove` only; everything else reads."""
+class _Row:
+    """What the table has of one function: a Target for each way to ask for it."""
 
-    def __init__(self) -> None:
-        self._targets: dict[tuple[str, str, str], Target] = {}
+    __slots__ = ("aliases", "by_qualifier", "served")
+
+    def __init__(self, served: Served) -> None:
+        self.served = served
+        versions = {target.version: target for target in served.targets}
+        # The qualifiers that mean one target. "" is the function itself.
+        self.by_qualifier = {version: replace(target, qualifier=version) for version, target in versions.items()}
+        if LATEST in versions:
+            self.by_qualifier[""] = versions[LATEST]
+        # Those that mean two: (the share of the second, the second, the first).
+        self.aliases: dict[str, tuple[float, Target, Target]] = {}
+        for alias in served.aliases:
+            self._name(alias, versions)
+
+    def _name(self, alias: Alias, versions: Mapping[str, Target]) -> None:
+        first = versions.get(alias.version)
+        if first is None:
+            return  # its version cannot run
+        first = replace(first, qualifier=alias.name)
+        for version, weight in alias.weights.items():
+            second = versions.get(version)
+            if second is not None and weight > 0:
+                self.aliases[alias.name] = (weight, replace(second, qualifier=alias.name), first)
+                return
+        self.by_qualifier[alias.name] = first
+
+    def find(self, qualifier: str, draw: Callable[[], float]) -> Target | None:
+        target = self.by_qualifier.get(qualifier)
+        if target is None and (shares := self.aliases.get(qualifier)) is not None:
+            weight, second, first = shares
+            return second if draw() < weight else first
+        return target
+
+    def targets(self) -> Iterable[Target]:
+        yield from self.by_qualifier.values()
+        for _, second, first in self.aliases.values():
+            yield from (first, second)
+
+    @property
+    def site(self) -> Target | None:
+        """What answers HTTP at the function's own names and routes."""
+        target = self.by_qualifier.get("")
+        return target if target is not None and target.http else None
+
+
+class RoutingTable:
+    """All functions that a worker may run. Mutated by `put`, `remove` and `replace` only; everything else reads."""
+
+    def __init__(self, draw: Callable[[], float] = random) -> None:
+        self._draw = draw
+        self._rows: dict[tuple[str, str], _Row] = {}
         self._sites: dict[str, Target] = {}
         self._hosts: dict[str, Target] = {}
+        self._urls: dict[str, tuple[FunctionUrl, _Row]] = {}
         self._routes = _Node()
         self._routed = False
 
     def __len__(self) -> int:
-        return len(self._targets)
+        """How many functions."""
+        return len(self._rows)
+
+    def served(self) -> list[Served]:
+        """Every row, in the order of tenant and name."""
+        return [self._rows[key].served for key in sorted(self._rows)]
+
+    def get(self, tenant: str, name: str) -> Served | None:
+        row = self._rows.get((tenant, name))
+        return None if row is None else row.served
 
     def targets(self) -> list[Target]:
-        """Every target, in the order of tenant, name and version."""
-        return [self._targets[key] for key in sorted(self._targets)]
+        """Every target that an invocation may have; of one version as many as there are ways to ask for it."""
+        return [target for key in sorted(self._rows) for target in self._rows[key].targets()]
+
+    def reserved(self, tenant: str, name: str) -> Reserved | None:
+        row = self._rows.get((tenant, name))
+        return None if row is None else row.served.reserved
 
     # ── changing ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def upsert(self, target: Target) -> None:
-        """`target` is in the table, in place of an older row of the same tenant, name and version."""
-        self._targets[target.tenant, target.name, target.version] = target
+    def put(self, served: Served) -> None:
+        """This row is in the table, in place of an older one of the same function."""
+        self._rows[served.tenant, served.name] = _Row(served)
         self._index()
 
-    def remove(self, tenant: str, name: str, version: str = "") -> None:
-        """The function (with "" all its versions) is not in the table. Removing what is not there is no error."""
-        for key in [k for k in self._targets if k[:2] == (tenant, name) and version in ("", k[2])]:
-            del self._targets[key]
-        self._index()
+    def remove(self, tenant: str, name: str) -> None:
+        """The function is not in the table. Removing what is not there is no error."""
+        if self._rows.pop((tenant, name), None) is not None:
+            self._index()
 
-    def replace(self, targets: list[Target]) -> None:
-        """The table is exactly `targets`: what a worker does with the keeper's first, full push."""
-        self._targets = {(t.tenant, t.name, t.version): t for t in targets}
+    def replace(self, rows: Iterable[Served]) -> None:
+        """The table is exactly `rows`: what a worker does with the keeper's first, full push."""
+        self._rows = {(served.tenant, served.name): _Row(served) for served in rows}
         self._index()
 
     def _index(self) -> None:
         # Rebuilt whole: deployments are rare, and so the order of arrival cannot matter.
-        self._sites, self._hosts, self._routes, self._routed = {}, {}, _Node(), False
-        for target in self.targets():
-            if target.http and target.version == LATEST:
+        self._sites, self._hosts, self._urls, self._routes, self._routed = {}, {}, {}, _Node(), False
+        for row in (self._rows[key] for key in sorted(self._rows)):
+            for url in row.served.urls:
+                self._urls.setdefault(url.id, (url, row))
+            if (target := row.site) is not None:
                 self._sites.setdefault(target.name, target)
                 self._hosts.setdefault(target.name.lower(), target)
                 for route in target.routes:
@@ -187,10 +256,19 @@ class RoutingTable:
 
     def find(self, ref: FunctionRef) -> Target:
         """The target of an Invoke. Raises UnknownFunction in Lambda's words."""
-        target = self._targets.get((ref.tenant, ref.name, ref.qualifier or LATEST))
+        row = self._rows.get((ref.tenant, ref.name))
+        target = None if row is None else row.find(ref.qualifier, self._draw)
         if target is None:
             raise UnknownFunction(f"Function not found: {ref.arn()}")
         return target
+
+    def url(self, id: str) -> tuple[FunctionUrl, Target] | None:
+        """The function URL of this id, and what it calls this time. None also for one whose alias cannot run."""
+        known = self._urls.get(id)
+        if known is None:
+            return None
+        target = known[1].find(known[0].qualifier, self._draw)
+        return None if target is None else (known[0], target)
 
     def host(self, name: str) -> Target | None:
         """The function whose host name is `<name>.localhost`; `name` in lower case."""
@@ -221,7 +299,8 @@ class RoutingTable:
         if not target.http:
             return ()
         me = (target.tenant, target.name)
-        others = [t for t in self.targets() if t.http and t.version == LATEST and (t.tenant, t.name) != me]
+        sites = [self._rows[key].site for key in sorted(self._rows) if key != me]
+        others = [target for target in sites if target is not None]
         taken = {_shape(route): other for other in reversed(others) for route in other.routes}
         problems = [
             f"{route}: the path is reserved for the server" for route in target.routes if reserved(route.pattern)

@@ -17,7 +17,7 @@ Laws:
 
 | keeper → worker | body | reply |
 |---|---|---|
-| `routes` | `[replace, targets, removed]`: with `replace`, the targets are the whole table | nil, when they serve |
+| `routes` | `[replace, rows, removed]`: with `replace`, the rows (Served) are the whole table | nil, when they serve |
 | `gauges` | nil | `{name: number}` |
 """
 
@@ -35,13 +35,13 @@ from typing import Any
 from . import limits
 from .errors import HostError, UnsupportedOperation, WorkerLost
 from .link import Handler, Link, SocketLink, connect
-from .model import SnapshotInfo, Target
-from .plain import snapshot_from_plain, target_from_plain
+from .model import Served, SnapshotInfo
+from .plain import served_from_plain, snapshot_from_plain
 
 logger = logging.getLogger("isolet.uplink")
 
 # Raised when a message changes its meaning: a worker of another version is refused, in words.
-PROTOCOL = 1
+PROTOCOL = 2
 
 Headers = list[tuple[str, str]]
 
@@ -94,15 +94,15 @@ async def _within(seconds: float, what: str) -> Any:
 class Downcalls:
     """What the keeper asks of a worker."""
 
-    # (replace, targets, removed as (tenant, name)): returns once invocations see the new table.
-    routes: Callable[[bool, Sequence[Target], Sequence[tuple[str, str]]], Awaitable[None]]
+    # (replace, rows, removed as (tenant, name)): returns once invocations see the new table.
+    routes: Callable[[bool, Sequence[Served], Sequence[tuple[str, str]]], Awaitable[None]]
     gauges: Callable[[], dict[str, float]]
 
     async def __call__(self, operation: str, body: Any) -> Any:
         if operation == "routes":
-            replace, targets, removed = body
+            replace, rows, removed = body
             names = [(tenant, name) for tenant, name in removed]
-            await self.routes(replace, [target_from_plain(target) for target in targets], names)
+            await self.routes(replace, [served_from_plain(row) for row in rows], names)
             return None
         if operation == "gauges":
             return self.gauges()

@@ -23,7 +23,7 @@ from .front.door import Door
 from .hostcalls.table import IMPORTS
 from .invoker import Invoker
 from .link import Link
-from .model import SnapshotInfo, Target
+from .model import Served, SnapshotInfo
 from .recorder import Recorder
 from .routing import RoutingTable
 from .scheduler import Scheduler
@@ -136,25 +136,26 @@ class Worker:
 
     # ── from the keeper ─────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _take_routes(self, replace: bool, targets: Sequence[Target], removed: Sequence[tuple[str, str]]) -> None:
+    async def _take_routes(self, replace: bool, rows: Sequence[Served], removed: Sequence[tuple[str, str]]) -> None:
         before = {target.snapshot.digest for target in self.routes.targets()}
         if replace:
-            self.routes.replace(list(targets))
+            self.routes.replace(rows)
         else:
             for tenant, name in removed:
                 self.routes.remove(tenant, name)
-            for target in targets:
-                self.routes.upsert(target)
+            for served in rows:
+                self.routes.put(served)
         after = {target.snapshot.digest for target in self.routes.targets()}
         for digest in before - after:
             self.cache.forget(digest)
         self.invoker.keep_only(self.routes.targets())
-        self._preload(replace, targets)
+        self._preload(replace, rows)
 
-    def _preload(self, replace: bool, targets: Sequence[Target]) -> None:
+    def _preload(self, replace: bool, rows: Sequence[Served]) -> None:
         """What the first callers would wait for: a snapshot that was just deployed; after a start, when there may be
         thousands, the interpreters only. A failure is for the first caller to meet, and to mend."""
-        for info in {target.snapshot.digest: target.snapshot for target in targets}.values():
+        snapshots = {target.snapshot.digest: target.snapshot for served in rows for target in served.targets}
+        for info in snapshots.values():
             if not replace:
                 self._begin(self.cache.load(info))
             elif info.code_digest:

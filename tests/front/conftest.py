@@ -11,7 +11,7 @@ from front.house import House, Opener, Scripted, echo, target
 from isolet.clock import ManualClock
 from isolet.front.app import make_app
 from isolet.front.door import Control, Door, HttpLimits
-from isolet.model import Invocation, Outcome, Target
+from isolet.model import Invocation, Outcome, Served, Target
 from isolet.routing import RoutingTable
 
 LOOPS = {"asyncio": {}, "uvloop": {"use_uvloop": True}}
@@ -36,8 +36,9 @@ async def open_house(anyio_backend: Any) -> AsyncIterator[Opener]:
         **limits: Any,
     ) -> House:
         table = RoutingTable()
-        for each in targets:
-            table.upsert(each)
+        for name in {each.name for each in targets}:
+            of_name = tuple(each for each in targets if each.name == name)
+            table.put(Served(of_name[0].tenant, name, of_name))
         clock, invoker = ManualClock(), invoker or Scripted(script)
         door = Door(table, invoker, http_limits=HttpLimits(**limits), clock=clock)
         house = House(door, invoker, clock, app or make_app(door, control))

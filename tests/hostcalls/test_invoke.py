@@ -12,7 +12,7 @@ import pytest
 from hostcalls.asking import Above, granted, refused, relay, run
 from isolet import abi, limits
 from isolet.errors import TimedOut
-from isolet.model import Capabilities, Target
+from isolet.model import Capabilities, Served, Target
 from plane import Plane
 
 ANY = Capabilities(invoke=("*",))
@@ -20,7 +20,7 @@ ANY = Capabilities(invoke=("*",))
 
 def deploy(plane: Plane, guest: str, name: str, capabilities: Capabilities = ANY, **options: Any) -> Target:
     target = plane.target(guest, name=name, capabilities=capabilities, **options)
-    plane.routes.upsert(target)
+    plane.routes.put(Served(target.tenant, target.name, (target,)))
     return target
 
 

@@ -145,6 +145,50 @@ MIGRATIONS = (
         PRIMARY KEY (tenant, name, version)
     );
     """,
+    """
+    CREATE TABLE versions (
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        function TEXT NOT NULL,
+        target TEXT,
+        PRIMARY KEY (tenant, name, version)
+    ) WITHOUT ROWID;
+    CREATE TABLE version_numbers (
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        last INTEGER NOT NULL,
+        PRIMARY KEY (tenant, name)
+    ) WITHOUT ROWID;
+    CREATE TABLE aliases (
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        alias TEXT NOT NULL,
+        document TEXT NOT NULL,
+        PRIMARY KEY (tenant, name, alias)
+    ) WITHOUT ROWID;
+    CREATE TABLE attachments (
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        qualifier TEXT NOT NULL,
+        document TEXT NOT NULL,
+        PRIMARY KEY (tenant, name, kind, qualifier)
+    ) WITHOUT ROWID;
+    CREATE TABLE layers (
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        document TEXT,
+        PRIMARY KEY (tenant, name, version)
+    ) WITHOUT ROWID;
+    CREATE TABLE mappings (
+        tenant TEXT NOT NULL,
+        id TEXT NOT NULL,
+        document TEXT NOT NULL,
+        PRIMARY KEY (tenant, id)
+    ) WITHOUT ROWID;
+    """,
 )
 
 
