@@ -15,7 +15,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # The lowest floor first. A folder is one floor; a file or folder that is not named here has no place in the house.
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "limits", "clock", "addresses"),
+    ("errors", "limits", "clock", "addresses", "eventstream"),
     ("model", "config", "grants", "urls", "manifest"),
     ("abi", "lifecycle", "routing", "price", "report", "frames", "plain", "records", "log_lines", "filter_pattern"),
     ("engine", "storage", "supervisor"),
