@@ -107,10 +107,11 @@ def test_only_the_engine_imports_wasmtime() -> None:
 
 @pytest.mark.parametrize("module", ["isolet.worker", "isolet.invoker", "isolet.front.protocol", "isolet.recorder"])
 def test_data_path_does_not_know_the_database(module: str) -> None:
-    """A worker's modules, imported in a process of their own, bring neither sqlite3 nor our storage of records."""
+    """A worker's modules, imported in a process of their own, bring neither sqlite3, nor our storage of records, nor
+    botocore, whose models are the control plane's."""
     script = (
         f"import sys, {module}; "
-        "print([name for name in sys.modules if name in ('sqlite3', '_sqlite3') or name in "
+        "print([name for name in sys.modules if name in ('sqlite3', '_sqlite3', 'botocore') or name in "
         "('isolet.storage.database', 'isolet.storage.registry', 'isolet.storage.ledger', 'isolet.storage.logs')])"
     )
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

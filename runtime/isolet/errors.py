@@ -133,8 +133,25 @@ class PayloadTooLarge(CallerError):
     http_status = 413
 
 
+class UnknownOperation(CallerError):
+    """An operation that the service does not have, or a service that is not here (`service` is "" then)."""
+
+    name = "UnknownOperationException"
+
+    def __init__(self, message: str, service: str = "") -> None:
+        super().__init__(message)
+        self.service = service
+
+
+class SerializationFailed(CallerError):
+    """A request whose values have not the types of its operation's members, in AWS's wording: "STRING_VALUE can not be
+    converted to an Integer"."""
+
+    name = "SerializationException"
+
+
 class UnsupportedOperation(CallerError):
-    """An operation of Lambda's that this version does not serve."""
+    """An operation, or a member of one, that AWS has and this version does not serve."""
 
     name = "InvalidParameterValueException"
     status = 501
