@@ -16,23 +16,29 @@ def domain(value: bytes) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("value", "name", "prefix", "site"),
+    ("value", "name", "prefix", "site", "url"),
     [
-        (b"localhost", "localhost", "localhost", ""),
-        (b"localhost:8080", "localhost", "localhost", ""),
-        (b"Hello.LOCALHOST:8080", "hello.localhost", "hello", "hello"),
-        (b"a.b.localhost", "a.b.localhost", "a", ""),
-        (b".localhost", ".localhost", "", ""),
-        (b"example.org", "example.org", "example", ""),
-        (b"127.0.0.1:80", "127.0.0.1", "127", ""),
-        (b"[::1]:8080", "[::1]", "[::1]", ""),
-        (b"a:", "a", "a", ""),
+        (b"localhost", "localhost", "localhost", "", ""),
+        (b"localhost:8080", "localhost", "localhost", "", ""),
+        (b"Hello.LOCALHOST:8080", "hello.localhost", "hello", "hello", ""),
+        (b"a.b.localhost", "a.b.localhost", "a", "", ""),
+        (b".localhost", ".localhost", "", "", ""),
+        (b"example.org", "example.org", "example", "", ""),
+        (b"127.0.0.1:80", "127.0.0.1", "127", "", ""),
+        (b"[::1]:8080", "[::1]", "[::1]", "", ""),
+        (b"a:", "a", "a", "", ""),
+        (b"x1.Lambda-URL.localhost:80", "x1.lambda-url.localhost", "x1", "", "x1"),
+        (b"x1.lambda-url.us-east-1.on.aws", "x1.lambda-url.us-east-1.on.aws", "x1", "", "x1"),
+        (b"x1.lambda-url", "x1.lambda-url", "x1", "", "x1"),
+        (b".lambda-url.localhost", ".lambda-url.localhost", "", "", ""),
+        (b"lambda-url.localhost", "lambda-url.localhost", "lambda-url", "lambda-url", ""),
+        (b"a.x1.lambda-url.localhost", "a.x1.lambda-url.localhost", "a", "", ""),
     ],
 )
-def test_host_is_taken_apart(value: bytes, name: str, prefix: str, site: str) -> None:
+def test_host_is_taken_apart(value: bytes, name: str, prefix: str, site: str, url: str) -> None:
     assert domain(value) == {"domainName": name, "domainPrefix": prefix}
     head = read([(b"Host", value)])
-    assert (head.host.decode(), head.site) == (name, site)
+    assert (head.host.decode(), head.site, head.url) == (name, site, url)
 
 
 @pytest.mark.parametrize("value", [b"", b"a b", b"a/b", b"a@b", b"a:x", b"a:1:2", b"[::1", b"\xff", b"a\tb", b"a?"])

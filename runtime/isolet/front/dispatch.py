@@ -1,8 +1,9 @@
 """Which exchange a request is for: the one place that knows all doors of a worker.
 
-In this order: a function's own host, the prefix `/fn/`, Lambda's Invoke, declared routes (which never match a path of
-ours, routing.py), and the application for everything else. Several of AWS's APIs have the path `/` and a header
-`X-Amz-Target` (aws/targets.py): these are never a function's, whose route is `/`, too: it would be told secrets.
+In this order: a function's own host, a function URL's, the prefix `/fn/`, Lambda's Invoke, declared routes (which never
+match a path of ours, routing.py), and the application for everything else. Several of AWS's APIs have the path `/` and
+a header `X-Amz-Target` (aws/targets.py): these are never a function's, whose route is `/`, too: it would be told
+secrets.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from ..routing import PREFIX, Match
 from .asgi import AppExchange
 from .door import HttpLimits
 from .exchange import Exchange, HttpExchange, Missing
+from .function_url import UrlExchange
 from .head import Head, read
 from .invoke import InvokeExchange, is_invoke
 
@@ -44,6 +46,8 @@ def dispatch(connection: Connection, method: bytes, url: bytes, head: Head) -> E
         if target is None:
             return Missing(connection, method, head, head.site)
         return HttpExchange(connection, method, head, Match(target, path), query)
+    if head.url:
+        return UrlExchange(connection, method, head, path, query)
     if path.startswith(PREFIX):
         match = routes.prefixed(path)
         if match is None:

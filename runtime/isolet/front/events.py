@@ -45,8 +45,10 @@ _PATH_PARAMETERS = packed_str("pathParameters")
 _BODY = packed_str("body")
 _TEXT_END = packed_str("isBase64Encoded") + b"\xc2"
 _BINARY_END = packed_str("isBase64Encoded") + b"\xc3"
-# routeKey accountId apiId stage · domainName domainPrefix · time timeEpoch · requestId · http
+# routeKey accountId apiId stage · domainName domainPrefix · time timeEpoch · requestId · http; and authorizer
 _CONTEXT = packed_str("requestContext") + b"\x8a"
+_CONTEXT_AUTHORIZED = packed_str("requestContext") + b"\x8b"
+_AUTHORIZER = packed_str("authorizer") + b"\x81" + packed_str("iam")
 _HTTP = packed_str("http") + b"\x85"
 _METHOD = packed_str("method")
 _PATH = packed_str("path")
@@ -72,6 +74,15 @@ def site_part(name: str, route_key: str) -> bytes:
     constants = {"accountId": "anonymous", "apiId": name, "stage": "$default"}
     packed = b"".join(packed_str(part) for entry in constants.items() for part in entry)
     return b"".join((_VERSION, route, _CONTEXT, route, packed))
+
+
+def authorized_part(name: str, account: str, iam: Mapping[str, str | None]) -> bytes:
+    """`site_part` of a function URL whose caller is known: `account` is the caller's, `iam` says who it is."""
+    route = _ROUTE_KEY + packed_str("$default")
+    constants = {"accountId": account, "apiId": name, "stage": "$default"}
+    packed = b"".join(packed_str(part) for entry in constants.items() for part in entry)
+    caller = packed_map([(packed_str(k), b"\xc0" if v is None else packed_str(v)) for k, v in iam.items()])
+    return b"".join((_VERSION, route, _CONTEXT_AUTHORIZED, route, packed, _AUTHORIZER, caller))
 
 
 def source_part(address: str) -> bytes:

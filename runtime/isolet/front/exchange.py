@@ -39,6 +39,8 @@ class Exchange:
     http_1_0 = False
     # Whether unread bytes of the request may follow: the connection then closes with patience.
     linger = False
+    # Whether its answer is framed in chunks.
+    chunked = False
 
     def __init__(self, connection: Connection, method: bytes, head: Head) -> None:
         self.connection: Connection | None = connection

@@ -47,6 +47,8 @@ DOMAIN_PREFIX = packed_str("domainPrefix")
 _HEADERS = packed_str("headers")
 _COOKIES = packed_str("cookies")
 _HOST_SUFFIX = HOST_SUFFIX.encode("ascii")
+# What follows the id in the host of a function URL: `<id>.lambda-url.localhost`, `<id>.lambda-url.us-east-1.on.aws`.
+_URL_LABEL = b"lambda-url"
 
 
 def _learn(raw: bytes) -> tuple[bytes, _Rule | None]:
@@ -63,6 +65,7 @@ class Host(NamedTuple):
     name: bytes  # in lower case, without port
     site: str  # `<name>` of `<name>.localhost`
     domain: bytes  # `domainName` and `domainPrefix`, packed
+    url: str  # `<id>` of `<id>.lambda-url.<anything>`
 
 
 class Head:
@@ -74,6 +77,7 @@ class Head:
     host = b""  # in lower case, without port
     site = ""  # `<name>` of the host `<name>.localhost`
     domain = b""  # `domainName` and `domainPrefix`, packed
+    url = ""  # `<id>` of a function URL's host, `<id>.lambda-url.<anything>`
     content_length = 0
     chunked = False
     connection = False  # a Connection header is there: the version must be asked of the parser
@@ -123,7 +127,7 @@ def read(headers: Headers) -> Head:
 
 def _host(head: Head, value: bytes) -> None:
     head.hosts += 1
-    head.host, head.site, head.domain = _parse_host(value)
+    head.host, head.site, head.domain, head.url = _parse_host(value)
 
 
 @lru_cache(maxsize=1024)
@@ -134,14 +138,16 @@ def _parse_host(value: bytes) -> Host:
     name = (value if end <= 0 else value[:end]).lower()
     label = name[: -len(_HOST_SUFFIX)] if name.endswith(_HOST_SUFFIX) else b""
     site = "" if b"." in label else label.decode("ascii")
-    return Host(name, site, _domain(name))
+    id, _, rest = name.partition(b".")
+    url = id.decode("ascii") if rest.partition(b".")[0] == _URL_LABEL else ""
+    return Host(name, site, _domain(name), url)
 
 
 def _domain(name: bytes) -> bytes:
     return b"".join((DOMAIN, packed_text(name), DOMAIN_PREFIX, packed_text(name.partition(b".")[0])))
 
 
-_NO_HOST = Host(b"", "", _domain(b""))
+_NO_HOST = Host(b"", "", _domain(b""), "")
 
 
 def _cookie(head: Head, value: bytes) -> None:

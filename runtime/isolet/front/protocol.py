@@ -480,7 +480,13 @@ class Connection(asyncio.Protocol):
         door = self.door
         if not door.date_line:
             door.epoch_ms()
-        data = wire.render(answer, door.date_line, connection=connection, without_body=exchange.method == b"HEAD")
+        data = wire.render(
+            answer,
+            door.date_line,
+            connection=connection,
+            without_body=exchange.method == b"HEAD",
+            chunked=exchange.chunked,
+        )
         # What comes next on this connection decides whether the answer may wait for others of this turn (door.py).
         if close or self._queue or self._rest or self._receiving is not None or not door.holds_back(self, data):
             self.write(data)

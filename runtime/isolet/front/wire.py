@@ -1,7 +1,8 @@
 """The only place where errors become HTTP: their status, body and headers; and how an answer becomes bytes.
 
 Laws:
-- Every answer has exactly one Content-Length (but 204 and 304, which have no body) and exactly one Date.
+- Every answer has exactly one Content-Length (but 204 and 304, which have no body, and what is chunked, which only
+  HTTP/1.1 knows) and exactly one Date.
 - An error names its type twice, in `x-amzn-errortype` and as AWS's SDKs expect it in the body; never a trace of ours.
 - What an HTTP function's client sees of a failure is the type and a sentence of ours. The guest's own message is for
   its log: the client of a function is not its developer. Precedent: API Gateway and function URLs say "Internal Server
@@ -29,6 +30,7 @@ from ..errors import (
 
 CRLF = b"\r\n"
 JSON = b"content-type: application/json\r\n"
+CHUNKED = b"transfer-encoding: chunked\r\n"
 CLOSE = b"connection: close\r\n"
 KEEP_ALIVE = b"connection: keep-alive\r\n"  # only HTTP/1.0 needs to hear it
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -54,15 +56,26 @@ class Answer(NamedTuple):
     body: bytes | bytearray
 
 
-def render(answer: Answer, date_line: bytes, *, connection: bytes = b"", without_body: bool = False) -> bytes:
-    """The bytes of an answer. `connection` is b"", CLOSE or KEEP_ALIVE; `without_body` is for HEAD."""
+def render(
+    answer: Answer, date_line: bytes, *, connection: bytes = b"", without_body: bool = False, chunked: bool = False
+) -> bytes:
+    """The bytes of an answer. `connection` is b"", CLOSE or KEEP_ALIVE; `without_body` is for HEAD; `chunked` frames
+    the body as one chunk, in place of a Content-Length."""
     status, headers, body = answer
     if status in BODILESS:
         return b"".join((STATUS_LINES[status], date_line, headers, connection, CRLF))
+    if chunked:
+        body = b"" if without_body else as_chunks(body)
+        return b"".join((STATUS_LINES[status], date_line, headers, CHUNKED, connection, CRLF, body))
     length = b"content-length: %d\r\n" % len(body)
     if without_body:
         body = b""
     return b"".join((STATUS_LINES[status], date_line, headers, length, connection, CRLF, body))
+
+
+def as_chunks(body: bytes | bytearray) -> bytes:
+    """A whole body in chunked framing."""
+    return b"".join((b"%x\r\n" % len(body), body, b"\r\n0\r\n\r\n")) if body else b"0\r\n\r\n"
 
 
 def request_id_line(request_id: str) -> bytes:
@@ -143,6 +156,25 @@ def http_failure(error: Exception, request_id: str) -> Answer:
     if retry_after_s:
         lines.append(b"retry-after: %d\r\n" % retry_after_s)
     return Answer(ours.http_status, b"".join(lines), _dump(body))
+
+
+def url_failure(error: Exception, request_id: str) -> Answer:
+    """What the client of a function URL gets: of a function's failure two words, of a refusal AWS's form of it."""
+    if isinstance(error, GuestError):
+        return Answer(502, JSON + request_id_line(request_id), b"Internal Server Error")
+    return aws_error(error, request_id)
+
+
+def forbidden(request_id: str) -> Answer:
+    """A function URL that is not there, or not for this caller: nobody learns which."""
+    return Answer(403, _FORBIDDEN + request_id_line(request_id), _FORBIDDEN_BODY)
+
+
+_FORBIDDEN = b"x-amzn-errortype: AccessDeniedException\r\n" + JSON
+_FORBIDDEN_BODY = (
+    b'{"Message":"Forbidden. For troubleshooting Function URL authorization issues, see: '
+    b'https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"}'
+)
 
 
 def _public_message(error: IsoletError) -> str:

@@ -1,0 +1,109 @@
+"""A function URL: `http://<id>.lambda-url.<anything>/`, which serves whatever function or alias it was made for.
+
+Laws:
+- The function needs no `[http]`; the event is that of an HTTP function, whose `apiId` is the URL's id.
+- A URL that is not there, and one that is not for this caller, are refused in the same words (403).
+- With a CORS configuration, preflights are answered here, before anybody is asked who they are: a browser sends no
+  credentials with them. Its headers are on every other answer, also on failures (cors.py).
+- A failure of the function is 502 and two words, as Lambda's; a throttle is 429 with its reason.
+- In the mode RESPONSE_STREAM an answer is chunked. Its bytes leave when the function has ended.
+
+Unlike in AWS, a URL of the type NONE needs no statement in the function's policy: it is open because it says so.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
+
+from ..errors import GuestError
+from ..model import FunctionUrl, Invocation, Outcome, Target
+from . import cors, events, wire
+from .exchange import Invoking
+
+if TYPE_CHECKING:
+    from .head import Head
+    from .protocol import Connection
+
+_ROUTE_KEY = "$default"
+
+
+class UrlExchange(Invoking):
+    """A request to the host of a function URL."""
+
+    def __init__(self, connection: Connection, method: bytes, head: Head, path: str, query: bytes) -> None:
+        super().__init__(connection, method, head)
+        self.path = path
+        self.query = query
+        self._url: FunctionUrl | None = None
+
+    def start(self) -> None:
+        connection = self.connection
+        assert connection is not None, "abandoned exchanges are not started"
+        door, head = connection.door, self.head
+        started_ns = perf_counter_ns()
+        self.request_id = door.request_id()
+        found = door.routes.url(head.url)
+        if found is None:
+            self._refuse()
+            return
+        self._url, target = found
+        if self._url.cors is not None and cors.is_preflight(self.method, head.get):
+            lines = wire.JSON + wire.request_id_line(self.request_id) + cors.preflight_lines(self._url.cors, head.get)
+            self.answer(wire.Answer(200, lines, b""))
+        elif self._url.auth == "NONE":
+            self._run(target, door.site_part(head.url, _ROUTE_KEY), started_ns)
+        else:
+            self._refuse()
+
+    def _run(self, target: Target, site: bytes, started_ns: int) -> None:
+        connection, head = self.connection, self.head
+        assert connection is not None, "called while starting"
+        door = connection.door
+        epoch_ms = door.epoch_ms()
+        event = events.pack_event(
+            site=site,
+            head=head,
+            source=connection.source_part,
+            time=door.time_part,
+            epoch_ms=epoch_ms,
+            request_id=self.request_id.encode("ascii"),
+            method=self.method,
+            path=self.path,
+            query=self.query,
+            body=self.body,
+            http_1_0=self.http_1_0,
+        )
+        self.body = b""  # the event holds it now
+        self.submit(Invocation(target, self.request_id, event, started_ns, b"\xc0", head.trace_id))
+
+    def done(self, outcome: Outcome) -> None:
+        url = self._url
+        if self.connection is None:
+            return
+        if outcome.error is not None:
+            self.failed(outcome.error)
+            return
+        assert url is not None, "an outcome follows an invocation"
+        try:
+            answer = events.answer(outcome.value, wire.request_id_line(self.request_id) + self._cors_lines())
+        except GuestError as error:
+            self.failed(error)
+            return
+        self.chunked = url.mode == "RESPONSE_STREAM" and not self.http_1_0
+        self.answer(answer)
+
+    def failed(self, error: Exception) -> None:
+        answer = wire.url_failure(error, self.request_id)
+        self.answer(answer._replace(headers=answer.headers + self._cors_lines()))
+
+    def _refuse(self) -> None:
+        connection = self.connection
+        assert connection is not None, "called while starting"
+        connection.door.counters.refused["AccessDeniedException"] += 1
+        answer = wire.forbidden(self.request_id)
+        self.answer(answer._replace(headers=answer.headers + self._cors_lines()))
+
+    def _cors_lines(self) -> bytes:
+        url = self._url
+        return b"" if url is None or url.cors is None else cors.answer_lines(url.cors, self.head.get)
