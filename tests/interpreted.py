@@ -67,7 +67,7 @@ class Answer:
 
 
 class _Notes:
-    def record(self, invocation: Invocation, outcome: Outcome, ended_s: float) -> None: ...
+    def record(self, invocation: Invocation, outcome: Outcome, ended_s: float, running: int = 1) -> None: ...
 
     def refuse(self, target: Target, error: Exception, now_s: float) -> None:
         raise error

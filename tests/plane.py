@@ -52,7 +52,7 @@ class Notes:
         self.kept: list[tuple[Invocation, Outcome]] = []
         self.refused: list[IsoletError] = []
 
-    def record(self, invocation: Invocation, outcome: Outcome, ended_s: float) -> None:
+    def record(self, invocation: Invocation, outcome: Outcome, ended_s: float, running: int = 1) -> None:
         self.kept.append((invocation, outcome))
 
     def refuse(self, target: Target, error: IsoletError, now_s: float) -> None:

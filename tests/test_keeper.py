@@ -39,7 +39,7 @@ def test_what_a_worker_recorded_is_in_ledger_logs_and_metrics(tmp_path: Path) ->
             (row,) = await keeper.ledger.rows(TENANT)
             assert row.totals == Totals(302, 2, 1, 604 * MS, 604, 302_000, 30_200, 604 * 128)
             assert row.errors == {"Raised": 2, "Throttled": 1}
-            page = await keeper.logs.page(TENANT, "f")
+            page = await keeper.logs.page(TENANT, "/aws/lambda/f")
             assert len(page.events) == 300 * 4 + 2 * 5
             client = Client(keeper)
             _, text = await client("GET", "/metrics")

@@ -1,23 +1,30 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from isolet import limits
 from isolet.metrics import GAUGES, OTHER, Metrics
-from isolet.records import DURATION_BOUNDS_NS, RESTORE_BOUNDS_NS, Batch, Totals
+from isolet.records import Batch, Totals
+from isolet.samples import BOUNDS, Samples
 
 TENANT = "000000000000"
 
 
 def batch(name: str = "resize", tenant: str = TENANT, **errors: int) -> Batch:
-    durations = [0] * (len(DURATION_BOUNDS_NS) + 1)
-    restores = [0] * (len(RESTORE_BOUNDS_NS) + 1)
-    durations[4], durations[-1], restores[2] = 2, 1, 3
     totals = Totals(3, sum(errors.values()), 1, 5_000_000_000, 7, 2_000_000_000, 900, 7 * 128)
-    return Batch(tenant, name, "$LATEST", 128, 1, totals, dict(errors), durations, restores, 45_000, 2, 0, 0, b"")
+    samples = {
+        "Duration": Samples(3, 5_000_000_000, 900_000, 10**13, {_bucket(900_000): 2, len(BOUNDS): 1}),
+        "RestoreDuration": Samples(3, 45_000, 15_000, 15_000, {_bucket(15_000): 3}),
+    }
+    return Batch(tenant, name, "", "$LATEST", 128, 60, totals, dict(errors), samples, records_dropped=2)
+
+
+def _bucket(value: int) -> int:
+    return bisect_left(BOUNDS, value)
 
 
 def scrape(text: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:

@@ -4,6 +4,7 @@ import ast
 import asyncio
 import subprocess
 import sys
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from isolet.errors import Cancelled, EngineFault, OutOfFuel, PayloadTooLarge, Ra
 from isolet.model import Invocation, Outcome, SnapshotInfo, Target, Usage
 from isolet.price import billed_ms
 from isolet.recorder import Recorder
-from isolet.records import DURATION_BOUNDS_NS, RESTORE_BOUNDS_NS, Batch, Totals, unpack_records
+from isolet.records import Batch, Totals, unpack_records
+from isolet.samples import BOUNDS, Samples
 
 SNAPSHOT = SnapshotInfo("ab" * 32, True, (), 4_096, 65_536, 1 << 20, 70_000, 123_456, 0.25, 10_000)
 MS = 1_000_000
@@ -95,18 +97,22 @@ def test_what_was_recorded_arrives_as_sums_and_records() -> None:
         await recorder.flush()
         (batch,) = keeper.batches
         assert (batch.tenant, batch.name, batch.version, batch.memory_mb) == ("000000000000", "resize", "$LATEST", 128)
-        assert batch.hour == int(NOW_S) // 3_600
+        assert batch.minute == int(NOW_S) // 60
         assert batch.totals == Totals(2, 1, 0, 5 * MS + 1, 6, 2_000, 200, 6 * 128)
         assert batch.errors == {"Raised": 1}
-        assert sum(batch.durations) == sum(batch.restores) == 2
-        assert (len(batch.durations), len(batch.restores)) == (len(DURATION_BOUNDS_NS) + 1, len(RESTORE_BOUNDS_NS) + 1)
-        assert batch.restore_ns == 40_000
+        duration, restore = batch.samples["Duration"], batch.samples["RestoreDuration"]
+        assert duration[:4] == (2, 5 * MS + 1, 2 * MS, 3 * MS + 1)
+        assert dict(duration.buckets) == {bisect_left(BOUNDS, 2 * MS): 1, bisect_left(BOUNDS, 3 * MS + 1): 1}
+        assert (restore[:4], sum(restore.buckets.values())) == ((2, 40_000, 20_000, 20_000), 2)
+        assert batch.samples["BilledDuration"] == Samples(2, 6, 2, 4)
+        assert batch.samples["CpuTime"] == Samples(2, 2_000, 1_000, 1_000)
+        assert batch.samples["FuelUsed"] == Samples(2, 200, 100, 100)
         first, second = unpack_records(batch.records)
         assert (first.request_id, first.ended_ms, first.started_ms) == ("id-1", 1_700_000_000_500, 1_700_000_000_498)
         assert [tuple(entry) for entry in first.entries] == [(2, 1_700_000_000_499, b"hello")]
         assert first.failure is None
         assert second.failure is not None
-        assert tuple(second.failure) == ("Raised", "KeyError", "no\nkey")
+        assert tuple(second.failure) == ("Raised", "KeyError", "no\nkey", ())
         assert (batch.first_ms, batch.last_ms) == (second.started_ms, second.ended_ms)
 
     run(main)
@@ -139,7 +145,7 @@ def test_when_it_is_flushed_does_not_change_the_sums(
         ids = [of.request_id for batch in keeper.batches for of in unpack_records(batch.records)]
         assert sorted(ids) == sorted(f"id-{number}" for number in range(len(invocations)))
         for batch in keeper.batches:
-            assert {of.ended_ms // 3_600_000 for of in unpack_records(batch.records)} == {batch.hour}
+            assert {of.ended_ms // 60_000 for of in unpack_records(batch.records)} == {batch.minute}
 
     run(main, step_ms)
 

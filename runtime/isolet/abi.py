@@ -44,20 +44,20 @@ _pack_u64 = struct.Struct(">Q").pack
 assert limits.ENTROPY_BYTES == 16, "the header of the entropy is spelled out"
 
 
-def pack_constants(*, name: str, version: str, arn: str, memory_mb: int, log_stream: str) -> bytes:
+def pack_constants(*, name: str, version: str, arn: str, memory_mb: int, log_stream: str, log_group: str = "") -> bytes:
     """The entries of `context` that do not change between invocations of one function version in one worker."""
     constants = {
         "function_name": name,
         "function_version": version,
         "function_arn": arn,
         "memory_limit_mb": memory_mb,
-        "log_group": log_group(name),
+        "log_group": log_group or default_log_group(name),
         "log_stream": log_stream,
     }
     return b"".join(msgpack.packb(part) for entry in constants.items() for part in entry)
 
 
-def log_group(name: str) -> str:
+def default_log_group(name: str) -> str:
     return f"/aws/lambda/{name}"
 
 

@@ -229,6 +229,18 @@ class CallRefused(CallerError):
         self.cause = cause
 
 
+class UnknownLogs(CallerError):
+    """No log group or log stream of this name."""
+
+    name = "ResourceNotFoundException"
+
+
+class ResourceExists(CallerError):
+    """A log group or log stream of this name is there."""
+
+    name = "ResourceAlreadyExistsException"
+
+
 class UnknownSecret(CallerError):
     name = "ResourceNotFoundException"
 

@@ -29,6 +29,7 @@ from .engine.host import Wait
 from .engine.isolate import Isolate
 from .errors import Cancelled, EngineFault, IsoletError, PayloadTooLarge, Throttled, TimedOut
 from .hostcalls.state import HostConstants, HostState, Upward
+from .log_lines import group_name, stream_name
 from .model import Invocation, Outcome, Target, Usage
 from .scheduler import ENDED, Run, Scheduler, Timer
 from .snapshot.cache import Loaded, SnapshotCache
@@ -49,7 +50,7 @@ class Ticket(Protocol):
 class Recorder(Protocol):
     """Takes note of every invocation; must cost next to nothing (recorder.py)."""
 
-    def record(self, invocation: Invocation, outcome: Outcome, ended_s: float) -> None: ...
+    def record(self, invocation: Invocation, outcome: Outcome, ended_s: float, running: int) -> None: ...
 
     def refuse(self, target: Target, error: IsoletError, now_s: float) -> None: ...
 
@@ -57,11 +58,22 @@ class Recorder(Protocol):
 class Tenant:
     """What admission counts of one tenant."""
 
-    __slots__ = ("running", "upward")
+    __slots__ = ("functions", "running", "upward")
 
     def __init__(self, upward: Upward | None) -> None:
         self.running = 0
         self.upward = upward
+        # By name; what all versions and aliases of a function share.
+        self.functions: dict[str, Share] = {}
+
+
+class Share:
+    """What is counted of one function, by whichever name it was asked for."""
+
+    __slots__ = ("running",)
+
+    def __init__(self) -> None:
+        self.running = 0
 
 
 class Prepared:
@@ -72,6 +84,7 @@ class Prepared:
         "envelope",
         "loaded",
         "log_stream",
+        "share",
         "spare",
         "target",
         "tenant",
@@ -80,19 +93,25 @@ class Prepared:
     )
 
     def __init__(self, target: Target, tenant: Tenant, package: Mapping[str, bytes], worker_name: str) -> None:
-        day = time.strftime("%Y/%m/%d", time.gmtime())
         self.target = target
         self.tenant = tenant
+        self.share = tenant.functions.setdefault(target.name, Share())
         self.timeout_ns = int(target.timeout_s * 1e9)
         self.timeout_ms = int(target.timeout_s * 1e3)
         # An isolate restored while the loop had nothing else to do, for the next invocation; and what it is made of.
         self.spare: Isolate | None = None
         # Weakly: a snapshot that leaves the cache must not stay for the next call of its function.
         self.loaded: weakref.ref[Loaded] | None = None
-        self.log_stream = f"{day}/[{target.version}]{worker_name}"
+        logging = target.logging
+        self.log_stream = stream_name(int(time.time() * 1000), target.name, target.version, worker_name, logging)
         memory_mb = target.memory_bytes // limits.MIB
         self.envelope = abi.pack_constants(
-            name=target.name, version=target.version, arn=target.arn, memory_mb=memory_mb, log_stream=self.log_stream
+            name=target.name,
+            version=target.version,
+            arn=target.arn,
+            memory_mb=memory_mb,
+            log_group=group_name(target.name, logging),
+            log_stream=self.log_stream,
         )
         self.constants = HostConstants(
             name=target.name,
@@ -235,6 +254,8 @@ class Attempt(Run):
         invoker, prepared = self._invoker, self._prepared
         invoker.in_flight -= 1
         prepared.tenant.running -= 1
+        running = prepared.share.running
+        prepared.share.running = running - 1
         try:
             self._done(outcome)
         finally:
@@ -242,7 +263,7 @@ class Attempt(Run):
                 if error is None and not isolate.noted and self._loaded is not None:
                     isolate.note_written(self._loaded.info.memory_bytes)
                 isolate.close()
-            invoker.recorder.record(invocation, outcome, time.time())
+            invoker.recorder.record(invocation, outcome, time.time(), running)
         if prepared.spare is None and error is None:
             invoker.want_spare(prepared)
 
@@ -317,6 +338,7 @@ class Invoker:
             raise refusal
         attempt = Attempt(self, prepared, invocation, done)
         tenant.running += 1
+        prepared.share.running += 1
         self.in_flight += 1
         loaded = self.cache.peek(target.snapshot.digest)
         if loaded is not None:

@@ -36,6 +36,7 @@ from .storage.kv import Kv
 from .storage.layers import Layers
 from .storage.ledger import Ledger
 from .storage.logs import Logs
+from .storage.metrics import MetricRows
 from .storage.packages import Packages
 from .storage.registry import Registry
 from .storage.secrets import Secrets
@@ -88,6 +89,7 @@ class Keeper:
         )
         self.ledger = Ledger(self._database)
         self.logs = Logs(self._database)
+        self.metric_rows = MetricRows(self._database)
         self.kv = Kv(self._database, self._clock)
         self.outbound = Outbound(outbound_private)
         self.secrets = Secrets(self._database, self._clock, secrets_key_path or key_path.with_name("secrets.key"))
@@ -122,6 +124,8 @@ class Keeper:
             try:
                 await self.kv.sweep()
                 await self.secrets.sweep()
+                await self.logs.sweep(int(self._clock.wall_s() * 1000))
+                await self.metric_rows.sweep(int(self._clock.wall_s()))
             except StorageUnavailable as reason:
                 logger.warning("what is over stays a little longer: %s", reason)
 

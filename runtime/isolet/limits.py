@@ -299,6 +299,9 @@ LOG_STORE_BYTES_MAX = 64 * MIB
 LOG_TOTAL_BYTES_MAX = 4 * GIB
 LOG_EVENTS_MAX = 10_000  # Precedent: FilterLogEvents' page.
 
+# Minutes and hours of all functions' metrics, 250 bytes each on disk: a hundred functions that are busy all the time
+# keep their minutes for two weeks.
+METRIC_ROWS_MAX = 2_000_000
 # Functions that have metrics under their own name; the others share one label. A time series costs a scraper 3 KB.
 METRIC_FUNCTIONS_MAX = 1_000
 

@@ -10,8 +10,8 @@ Laws:
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from itertools import accumulate
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -21,11 +21,22 @@ from prometheus_client.registry import Collector
 from . import errors, limits
 from .errors import IsoletError
 from .model import DEFAULT_TENANT
-from .records import DURATION_BOUNDS_NS, RESTORE_BOUNDS_NS, Batch, Totals
+from .records import Batch, Totals
+from .samples import BOUNDS, Samples
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "_other"
 _NS_PER_S = 1_000_000_000
+
+# Upper bounds of the histograms' buckets; one more bucket holds what is beyond. A duration is between a restore (20 µs)
+# and Lambda's longest timeout; restores are between 5 µs and the 10 ms of an image that is copied.
+_MS = 1_000_000
+DURATION_BOUNDS_NS = (
+    *(50_000, 100_000, 200_000, 500_000),
+    *(_MS * n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 60_000, 900_000)),
+)
+RESTORE_BOUNDS_NS = tuple(1_000 * n for n in (5, 10, 15, 20, 30, 50, 100, 200, 500, 1_000, 5_000, 10_000, 50_000))
+assert {*DURATION_BOUNDS_NS, *RESTORE_BOUNDS_NS} < set(BOUNDS), "each bucket is some whole ones of the samples'"
 
 # What a worker may answer to `gauges`, and what it means. Anything else is not shown.
 GAUGES: Mapping[str, str] = {
@@ -52,17 +63,19 @@ GAUGES: Mapping[str, str] = {
 }
 
 
+_NONE = Samples()
+
+
 class _Function:
     """Sums of one function, or of all that share a label."""
 
-    __slots__ = ("dropped", "durations", "errors", "restore_ns", "restores", "totals")
+    __slots__ = ("dropped", "durations", "errors", "restores", "totals")
 
     def __init__(self) -> None:
         self.totals = Totals()
         self.errors: dict[str, int] = {}
-        self.durations = [0] * (len(DURATION_BOUNDS_NS) + 1)
-        self.restores = [0] * (len(RESTORE_BOUNDS_NS) + 1)
-        self.restore_ns = 0
+        self.durations = Samples()
+        self.restores = Samples()
         self.dropped = 0
 
     def add(self, batch: Batch) -> None:
@@ -70,9 +83,8 @@ class _Function:
         for kind, count in batch.errors.items():
             known = kind if _is_ours(kind) else "Other"
             self.errors[known] = self.errors.get(known, 0) + count
-        self.durations = [old + new for old, new in zip(self.durations, batch.durations, strict=True)]
-        self.restores = [old + new for old, new in zip(self.restores, batch.restores, strict=True)]
-        self.restore_ns += batch.restore_ns
+        self.durations = self.durations.plus(batch.samples.get("Duration", _NONE))
+        self.restores = self.restores.plus(batch.samples.get("RestoreDuration", _NONE))
         self.dropped += batch.records_dropped
 
 
@@ -153,24 +165,30 @@ class Metrics:
             "duration_seconds",
             "From admission to outcome.",
             DURATION_BOUNDS_NS,
-            {name: (of.durations, of.totals.duration_ns) for name, of in functions.items()},
+            {name: of.durations for name, of in functions.items()},
         )
         yield self._histogram(
             "restore_seconds",
             "From nothing to an isolate with its snapshot.",
             RESTORE_BOUNDS_NS,
-            {name: (of.restores, of.restore_ns) for name, of in functions.items()},
+            {name: of.restores for name, of in functions.items()},
         )
 
     def _histogram(
-        self, name: str, help_text: str, bounds_ns: tuple[int, ...], values: Mapping[str, tuple[list[int], int]]
+        self, name: str, help_text: str, bounds_ns: tuple[int, ...], values: Mapping[str, Samples]
     ) -> Metric:
         family = HistogramMetricFamily(f"isolet_{name}", help_text, labels=["function"])
         edges = [f"{bound / _NS_PER_S:g}" for bound in bounds_ns] + ["+Inf"]
-        for label, (counts, sum_ns) in sorted(values.items()):
-            buckets = [(edge, float(count)) for edge, count in zip(edges, accumulate(counts), strict=True)]
-            family.add_metric([label], buckets, sum_ns / _NS_PER_S)
+        for label, samples in sorted(values.items()):
+            counts = [float(_up_to(samples, bound)) for bound in bounds_ns] + [float(samples.size)]
+            family.add_metric([label], list(zip(edges, counts, strict=True)), samples.sum / _NS_PER_S)
         return family
+
+
+def _up_to(samples: Samples, bound_ns: int) -> int:
+    """How many samples are at most a bound that is one of BOUNDS."""
+    last = bisect_left(BOUNDS, bound_ns)
+    return sum(count for bucket, count in samples.buckets.items() if bucket <= last)
 
 
 def _gauges(workers: Mapping[int, Mapping[str, float]], functions: int) -> Iterable[Metric]:

@@ -1,6 +1,6 @@
 """What a worker remembers of its invocations until the keeper has it: appended by `record`, folded, sent in batches.
 
-    record ─→ raw tuples ─(256, or 0.1 s)→ fold: sums and packed records per function and hour ─→ flush: one message
+    record ─→ raw tuples ─(256, or 0.1 s)→ fold: sums and packed records per function and minute ─→ flush: one message
 
 Laws:
 - `record` appends a tuple and returns. What costs something happens in `fold`, 256 at a time.
@@ -25,8 +25,10 @@ import msgpack
 
 from . import limits
 from .errors import GuestError, IsoletError, Throttled
-from .model import Invocation, Outcome, Target, Usage
-from .records import DURATION_BOUNDS_NS, HOUR_S, RESTORE_BOUNDS_NS, Batch, Entry, Failure, Totals, failure_of
+from .json_log import application_level, kept
+from .model import Invocation, Logging, Outcome, Target, Usage
+from .records import MEASURES, MINUTE_S, Batch, Entry, Failure, Totals, failure_of
+from .samples import BOUNDS, Samples
 
 logger = logging.getLogger("isolet.recorder")
 
@@ -35,21 +37,29 @@ _NS_PER_MS = 1_000_000
 # Sends one numbered message and returns when it is committed. Raises HostError while there is no keeper.
 Send = Callable[[int, list[Any]], Awaitable[None]]
 # What `record` appends.
-_Raw = tuple[float, Target, str, Usage, tuple[Entry, ...], int, Failure | None, bool]
-_Key = tuple[str, str, str, int, int]
+_Raw = tuple[float, Target, str, Usage, tuple[Entry, ...], int, Failure | None, bool, str, int]
+_Key = tuple[str, str, str, str, int, int, Logging]
 
 
 class _Pending:
-    """What waits of one function version and hour."""
+    """What waits of one function version and minute."""
 
-    __slots__ = ("chunks", "dropped", "durations", "errors", "first_ms", "last_ms", "restores", "size", "sums")
+    __slots__ = (
+        *("chunks", "dropped", "durations", "errors", "first_ms", "highs", "last_ms", "lows", "restores", "running"),
+        *("size", "sums"),
+    )
 
     def __init__(self) -> None:
         # As in Totals, and restore_ns behind them.
         self.sums = [0] * (len(Totals._fields) + 1)
+        # By MEASURES.
+        self.lows = [2**62] * len(MEASURES)
+        self.highs = [0] * len(MEASURES)
         self.errors: dict[str, int] = {}
-        self.durations = [0] * (len(DURATION_BOUNDS_NS) + 1)
-        self.restores = [0] * (len(RESTORE_BOUNDS_NS) + 1)
+        # Bucket of BOUNDS → how many.
+        self.durations: dict[int, int] = {}
+        self.restores: dict[int, int] = {}
+        self.running = 0
         self.first_ms = 2**62
         self.last_ms = 0
         self.dropped = 0
@@ -57,12 +67,35 @@ class _Pending:
         self.size = 0
 
     def batch(self, key: _Key) -> Batch:
-        tenant, name, version, memory_mb, hour = key
-        *totals, restore_ns = self.sums
+        tenant, name, qualifier, version, memory_mb, minute, logging = key
+        *sums, restore_ns = self.sums
+        totals = Totals._make(sums)
         return Batch(
-            *(tenant, name, version, memory_mb, hour, Totals._make(totals), self.errors, self.durations, self.restores),
-            *(restore_ns, self.dropped, min(self.first_ms, self.last_ms), self.last_ms, b"".join(self.chunks)),
+            tenant,
+            name,
+            qualifier,
+            version,
+            memory_mb,
+            minute,
+            totals,
+            self.errors,
+            self._samples(totals, restore_ns),
+            self.running,
+            self.dropped,
+            min(self.first_ms, self.last_ms),
+            self.last_ms,
+            b"".join(self.chunks),
+            logging,
         )
+
+    def _samples(self, totals: Totals, restore_ns: int) -> dict[str, Samples]:
+        count = totals.invocations
+        if not count:
+            return {}
+        sums = (totals.duration_ns, restore_ns, totals.billed_ms, totals.cpu_ns, totals.fuel)
+        spreads: tuple[dict[int, int], ...] = (self.durations, self.restores, {}, {}, {})
+        rows = zip(MEASURES, sums, self.lows, self.highs, spreads, strict=True)
+        return {measure: Samples(count, total, low, high, spread) for measure, total, low, high, spread in rows}
 
 
 class Recorder:
@@ -89,8 +122,12 @@ class Recorder:
 
     # ── on the path of an invocation ────────────────────────────────────────────────────────────────────────────
 
-    def record(self, invocation: Invocation, outcome: Outcome, ended_s: float) -> None:
-        """Takes note of an invocation that has ended. Keeps neither its event nor its value."""
+    def record(self, invocation: Invocation, outcome: Outcome, ended_s: float, running: int = 1) -> None:
+        """Takes note of an invocation that has ended, one of `running` of its function. Keeps neither its event nor its
+        value.
+
+        Between the moment of the most and the next end no other began: looking at each end finds it.
+        """
         error, logs = outcome.error, outcome.logs
         failure, billed = None, True
         if error is not None:
@@ -106,6 +143,8 @@ class Recorder:
                 outcome.logs_dropped,
                 failure,
                 billed,
+                invocation.trace_id,
+                running,
             )
         )
         if logs:
@@ -117,7 +156,7 @@ class Recorder:
 
     def refuse(self, target: Target, error: IsoletError, now_s: float) -> None:
         """Takes note of an invocation that admission refused: it did not run, and has no lines."""
-        pending = self._of(target, int(now_s // HOUR_S))
+        pending = self._of(target, int(now_s // MINUTE_S))
         if isinstance(error, Throttled):
             pending.sums[_THROTTLES] += 1
         kind = type(error).__name__
@@ -133,46 +172,53 @@ class Recorder:
         groups: dict[tuple[int, int], list[_Raw]] = {}
         for row in raw:
             # A target is known by its identity: `row` keeps it alive.
-            groups.setdefault((id(row[1]), int(row[0] // HOUR_S)), []).append(row)
-        for (_, hour), rows in groups.items():
-            self._fold_into(self._of(rows[0][1], hour), rows)
+            groups.setdefault((id(row[1]), int(row[0] // MINUTE_S)), []).append(row)
+        for (_, minute), rows in groups.items():
+            self._fold_into(self._of(rows[0][1], minute), rows)
         if raw and self._timer is None:
             self._arm(limits.RECORD_FLUSH_S)
 
-    def _of(self, target: Target, hour: int) -> _Pending:
-        key = (target.tenant, target.name, target.version, target.memory_bytes // limits.MIB, hour)
+    def _of(self, target: Target, minute: int) -> _Pending:
+        memory_mb = target.memory_bytes // limits.MIB
+        key = (target.tenant, target.name, target.qualifier, target.version, memory_mb, minute, target.logging)
         pending = self._pending.get(key)
         if pending is None:
             pending = self._pending[key] = _Pending()
         return pending
 
     def _fold_into(self, pending: _Pending, rows: list[_Raw]) -> None:
-        memory_mb = rows[0][1].memory_bytes // limits.MIB
+        target = rows[0][1]
+        memory_mb = target.memory_bytes // limits.MIB
         step_ms, step_ns, pack = self._step_ms, self._step_ns, self._pack
         errors, durations, restores = pending.errors, pending.durations, pending.restores
-        failed = duration_sum = billed_sum = cpu_sum = fuel_sum = restore_sum = 0
+        level = application_level(target.logging)
+        failed = 0
         packed = []
-        for ended_s, _, request_id, usage, entries, entries_dropped, failure, billed in rows:
+        measured: list[tuple[int, ...]] = []
+        for row in rows:
+            ended_s, _, request_id, usage, entries, entries_dropped, failure, billed, trace, running = row
             duration_ns, cpu_ns, restore_ns, fuel, memory_bytes, _, _ = usage
-            duration_sum += duration_ns
-            cpu_sum += cpu_ns
-            fuel_sum += fuel
-            restore_sum += restore_ns
-            if billed:
-                billed_sum += -(-duration_ns // step_ns) * step_ms  # price.billed_ms, in place
+            # price.billed_ms, in place
+            measured.append((duration_ns, restore_ns, -(-duration_ns // step_ns) * step_ms * billed, cpu_ns, fuel))
             if failure is not None:
                 failed += 1
                 errors[failure[0]] = errors.get(failure[0], 0) + 1
-            durations[bisect_left(DURATION_BOUNDS_NS, duration_ns)] += 1
-            restores[bisect_left(RESTORE_BOUNDS_NS, restore_ns)] += 1
+            bucket = bisect_left(BOUNDS, duration_ns)
+            durations[bucket] = durations.get(bucket, 0) + 1
+            bucket = bisect_left(BOUNDS, restore_ns)
+            restores[bucket] = restores.get(bucket, 0) + 1
+            if running > pending.running:
+                pending.running = running
             ended_ms = int(ended_s * 1000)
             started_ms = ended_ms - duration_ns // _NS_PER_MS
+            if level and entries:
+                entries = kept(entries, level)
             # A Record's fields, in their order.
             packed.append(
                 pack(
                     [
                         *(request_id, started_ms, ended_ms, duration_ns, restore_ns, cpu_ns, fuel, memory_bytes),
-                        *(failure, entries, entries_dropped),
+                        *(failure, entries, entries_dropped, trace),
                     ]
                 )
             )
@@ -180,6 +226,10 @@ class Recorder:
                 pending.first_ms = started_ms
             if ended_ms > pending.last_ms:
                 pending.last_ms = ended_ms
+        columns = list(zip(*measured, strict=True))
+        duration_sum, restore_sum, billed_sum, cpu_sum, fuel_sum = map(sum, columns)
+        pending.lows = list(map(min, pending.lows, map(min, columns)))
+        pending.highs = list(map(max, pending.highs, map(max, columns)))
         added = (len(rows), failed, 0, duration_sum, billed_sum, cpu_sum, fuel_sum, billed_sum * memory_mb, restore_sum)
         pending.sums = [old + new for old, new in zip(pending.sums, added, strict=True)]
         self._keep(pending, packed)

@@ -1,6 +1,6 @@
 """What invocations leave behind, as it crosses the link and lies in the database. Pure.
 
-A worker packs each invocation as one record, and many records of one function and hour as one batch: their sums for
+A worker packs each invocation as one record, and many records of one function and minute as one batch: their sums for
 the ledger and the metrics, and their records as one blob of consecutive msgpack values, which the keeper stores without
 looking inside. So 20,000 invocations a second cost the keeper some twenty rows. Lines are made when somebody reads them
 (log_lines.py).
@@ -17,33 +17,40 @@ from typing import Any, NamedTuple
 
 import msgpack
 
-from .errors import GuestError
+from .errors import GuestError, Raised
+from .model import Logging
+from .samples import Samples
 
+MINUTE_S = 60
 HOUR_S = 3_600
-HOUR_MS = HOUR_S * 1000
-DAY_MS = 24 * HOUR_MS
+MINUTES_OF_HOUR = HOUR_S // MINUTE_S
 
-# Upper bounds of the histograms' buckets; one more bucket holds what is beyond. A duration is between a restore (20 µs)
-# and Lambda's longest timeout; restores are between 5 µs and the 10 ms of an image that is copied.
-_MS = 1_000_000
-DURATION_BOUNDS_NS = (
-    *(50_000, 100_000, 200_000, 500_000),
-    *(_MS * n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 60_000, 900_000)),
-)
-RESTORE_BOUNDS_NS = tuple(1_000 * n for n in (5, 10, 15, 20, 30, 50, 100, 200, 500, 1_000, 5_000, 10_000, 50_000))
+# What is measured of each invocation, by the names that its metrics have; times in nanoseconds but for billed
+# milliseconds. Of the first two the spread is kept.
+MEASURES = ("Duration", "RestoreDuration", "BilledDuration", "CpuTime", "FuelUsed")
 
 # Of an error's type and message, what the log keeps: for people; its caller got all of it.
 ERROR_TYPE_CHARS_MAX = 128
 ERROR_MESSAGE_CHARS_MAX = 1_024
 
-# (class, errorType, message); None for a success.
-Failure = tuple[str, str, str]
+# Lines of a stack, and characters of each.
+STACK_LINES_MAX = 32
+STACK_LINE_CHARS_MAX = 256
+
+# (class, errorType, message, stack). Failures of before the stack was kept have three.
+Failure = tuple[str, str, str, tuple[str, ...]]
 Entry = tuple[int, int, bytes]  # (level, Unix ms, text), of hostcalls/log.py
 
 
 def failure_of(error: Exception) -> Failure:
     kind = error.error_type if isinstance(error, GuestError) else getattr(error, "name", "ServiceException")
-    return type(error).__name__, kind[:ERROR_TYPE_CHARS_MAX], str(error)[:ERROR_MESSAGE_CHARS_MAX]
+    stack = error.stack if isinstance(error, Raised) else ()
+    return (
+        type(error).__name__,
+        kind[:ERROR_TYPE_CHARS_MAX],
+        str(error)[:ERROR_MESSAGE_CHARS_MAX],
+        tuple(line[:STACK_LINE_CHARS_MAX] for line in stack[:STACK_LINES_MAX]),
+    )
 
 
 class Totals(NamedTuple):
@@ -87,38 +94,53 @@ class Record(NamedTuple):
     failure: Failure | None
     entries: Sequence[Entry]
     entries_dropped: int
+    # The trace that the invocation is part of, as its caller said it: X-Ray's header, or a `traceparent`. Records of
+    # before it was kept end above.
+    trace: str = ""
 
 
 class Batch(NamedTuple):
-    """The invocations of one function version within one hour that left a worker together."""
+    """The invocations of one function version within one minute that left a worker together."""
 
     tenant: str
     name: str
-    version: str
+    qualifier: str  # by which name it was asked for: an alias, a version, or ""
+    version: str  # that ran
     memory_mb: int
-    hour: int  # Unix time / 3,600: of the ends of its invocations
-    totals: Totals
-    errors: dict[str, int]  # class of ours → how many
-    durations: list[int]  # counts by DURATION_BOUNDS_NS
-    restores: list[int]  # counts by RESTORE_BOUNDS_NS
-    restore_ns: int
-    records_dropped: int  # invocations whose lines found no room in the worker
-    first_ms: int
-    last_ms: int
-    records: bytes  # Records, packed one after the other; empty when all were dropped
+    minute: int  # Unix time / 60: of the ends of its invocations
+    totals: Totals = Totals()
+    errors: Mapping[str, int] = {}  # class of ours → how many
+    samples: Mapping[str, Samples] = {}  # by MEASURES
+    running: int = 0  # the most invocations of the function, under all its names, that this worker ran at once
+    records_dropped: int = 0  # invocations whose lines found no room in the worker
+    first_ms: int = 0
+    last_ms: int = 0
+    records: bytes = b""  # Records, packed one after the other; empty when all were dropped
+    logging: Logging = Logging()  # as it was in force
+
+    @property
+    def hour(self) -> int:
+        return self.minute // MINUTES_OF_HOUR
 
     def to_plain(self) -> list[Any]:
-        return list(self)
+        said = self.logging
+        plain: dict[str, Any] = self._asdict()
+        plain["samples"] = {measure: samples.to_plain() for measure, samples in self.samples.items()}
+        plain["logging"] = [said.format, said.application_level, said.system_level, said.group]
+        return list(plain.values())
 
     @classmethod
     def from_plain(cls, plain: list[Any]) -> Batch:
         """Raises TypeError or ValueError when it is not a batch."""
-        batch = cls._make(plain)
-        return batch._replace(totals=Totals._make(batch.totals))
+        fields: dict[str, Any] = dict(zip(cls._fields, plain, strict=True))
+        fields["totals"] = Totals._make(fields["totals"])
+        fields["samples"] = {measure: Samples.from_plain(samples) for measure, samples in fields["samples"].items()}
+        fields["logging"] = Logging(*fields["logging"])
+        return cls(**fields)
 
 
 def unpack_records(blob: bytes) -> Iterator[Record]:
     unpacker = msgpack.Unpacker(None, raw=False, use_list=False, max_buffer_size=max(len(blob), 1))
     unpacker.feed(blob)
     for fields in unpacker:
-        yield Record._make(fields)
+        yield Record(*fields)

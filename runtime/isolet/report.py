@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import base64
 
-from . import limits, price
-from .errors import GuestError, IsoletError, TimedOut
+from . import json_log, limits, price
+from .errors import GuestError, HostError, IsoletError, TimedOut
 from .model import Invocation, Outcome, Usage
 
 _NS_PER_MS = 1_000_000
@@ -55,9 +55,12 @@ def report_line(
     return "\t".join(fields) + "\t"
 
 
-def lines(invocation: Invocation, outcome: Outcome, step_ms: int = 1) -> list[bytes]:
-    """All lines of an invocation in their order: START, the guest's, END, REPORT."""
+def lines(invocation: Invocation, outcome: Outcome, step_ms: int = 1, ended_ms: int = 0) -> list[bytes]:
+    """All lines of an invocation in their order: START, the guest's, END, REPORT; or the JSON that stands for them,
+    whose times end at `ended_ms`."""
     target, request_id = invocation.target, invocation.request_id
+    if json_log.is_json(target.logging):
+        return _json_lines(invocation, outcome, step_ms, ended_ms)
     result = [start_line(request_id, target.version).encode(), *(text for _, _, text in outcome.logs)]
     if outcome.logs_dropped:
         kib = limits.LOG_INVOCATION_BYTES_MAX // limits.KIB
@@ -67,6 +70,20 @@ def lines(invocation: Invocation, outcome: Outcome, step_ms: int = 1) -> list[by
         report_line(request_id, outcome.usage, target.memory_bytes, outcome.error, step_ms).encode(errors="replace")
     )
     return result
+
+
+def _json_lines(invocation: Invocation, outcome: Outcome, step_ms: int, ended_ms: int) -> list[bytes]:
+    target, usage = invocation.target, outcome.usage
+    error = outcome.error
+    if error is not None and not isinstance(error, IsoletError):
+        error = HostError("internal error")
+    told = json_log.lines(
+        *(target.logging, invocation.request_id, target.version, target.memory_bytes // limits.MIB),
+        *((ended_ms - usage.duration_ns // _NS_PER_MS, ended_ms), usage),
+        *(json_log.kept(outcome.logs, json_log.application_level(target.logging)), outcome.logs_dropped),
+        *(error, step_ms),
+    )
+    return [line.encode(errors="replace") for _, line in told]
 
 
 def tail(rows: list[bytes]) -> bytes:

@@ -49,7 +49,7 @@ def test_usage_is_summed_priced_and_chosen(tmp_path: Path) -> None:
         async with running_keeper(tmp_path) as keeper:
             intake = Intake(keeper._database)
             batches = [
-                Batch(TENANT, name, "$LATEST", 128, hour, Totals(invocations=10), {}, [], [], 0, 0, 0, 0, b"")
+                Batch(TENANT, name, "", "$LATEST", 128, 60 * hour, Totals(invocations=10))
                 for name in "ab"
                 for hour in (HOUR, HOUR + 1)
             ]

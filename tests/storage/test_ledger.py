@@ -30,7 +30,7 @@ Addition = tuple[str, int, Totals, dict[str, int]]
 
 def batch(addition: Addition) -> Batch:
     name, hour, totals, errors = addition
-    return Batch(TENANT, name, "$LATEST", 128, hour, totals, errors, [], [], 0, 0, 0, 0, b"")
+    return Batch(TENANT, name, "", "$LATEST", 128, 60 * hour + 59, totals, errors)
 
 
 def run(main: Callable[[Database], Awaitable[None]]) -> None:

@@ -12,12 +12,13 @@ Laws:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from .. import limits
 from ..deployments import Deployments
-from ..errors import InvalidParameter, UnknownFunction, UnsupportedOperation
+from ..errors import InvalidParameter, UnknownFunction
+from ..filter_pattern import compile_pattern
 from ..model import DEFAULT_TENANT, REGION
 from ..storage.logs import END, START, Event, Logs, Place
 from .constraints import Body
@@ -61,7 +62,7 @@ class LogsService:
         body.finish()
         groups = [
             {
-                "logGroupName": _GROUP + group.name,
+                "logGroupName": group.name,
                 "creationTime": group.created_ms,
                 "metricFilterCount": 0,
                 "arn": f"{self._arn(group.name)}:*",
@@ -70,7 +71,7 @@ class LogsService:
                 "logGroupArn": self._arn(group.name),
             }
             for group in await self._logs.groups(self._tenant)
-            if (_GROUP + group.name).startswith(prefix)
+            if group.name.startswith(prefix)
         ]
         return _paged("logGroups", groups, "logGroupName", after, limit)
 
@@ -83,10 +84,10 @@ class LogsService:
         streams: list[dict[str, Any]] = [
             {
                 "logStreamName": stream.name,
-                "creationTime": stream.first_ms,
+                "creationTime": stream.created_ms,
                 "firstEventTimestamp": stream.first_ms,
                 "lastEventTimestamp": stream.last_ms,
-                "lastIngestionTime": stream.last_ms,
+                "lastIngestionTime": stream.taken_ms,
                 "arn": f"{self._arn(name)}:log-stream:{stream.name}",
                 "storedBytes": stream.bytes,
             }
@@ -102,7 +103,7 @@ class LogsService:
     async def _filter(self, body: Body) -> dict[str, Any]:
         name, first_ms, last_ms, count = _group(body), *_times(body), _limit(body)
         streams, prefix = set(body.texts("logStreamNames")), body.text("logStreamNamePrefix")
-        matches = _pattern(body.text("filterPattern"))
+        matches = compile_pattern(body.text("filterPattern"))
         token = body.text("nextToken")
         body.finish()
         await self._require_group(name)
@@ -140,16 +141,14 @@ class LogsService:
         body.finish()
         await self._require_group(name)
 
-        def keep(event: Event) -> bool:
-            return event.stream == stream and first_ms <= event.ms <= last_ms
-
         of = (self._tenant, name)
+        within: Any = {"stream": stream, "first_ms": first_ms, "last_ms": last_ms, "count": count}
         if forward:
             after = _place(token[2:]) if token else START
-            events = (await self._logs.page(*of, after=after, count=count, keep=keep)).events
+            events = (await self._logs.page(*of, after=after, **within)).events
         else:
             before = _place(token[2:]) if token else END
-            events = await self._logs.last(*of, before=before, count=count, keep=keep)
+            events = await self._logs.last(*of, before=before, **within)
         # At either end the same token comes again: that is how a reader knows, and may ask again later.
         here = token[2:] or _id(START)
         first, last = (_id(events[0].place), _id(events[-1].place)) if events else (here, here)
@@ -166,35 +165,35 @@ class LogsService:
         name = _group(body)
         body.finish()
         await self._require_group(name)
-        await self._logs.delete(self._tenant, name)
+        await self._logs.delete_group(self._tenant, name)
         return {}
 
     async def _require_group(self, name: str) -> None:
         """A group is there with its function's first line, and for a function that has said nothing yet."""
-        if any(group.name == name for group in await self._logs.groups(self._tenant)):
+        if await self._logs.group(self._tenant, name) is not None:
             return
         try:
-            await self._deployments.get(self._tenant, name)
+            if not name.startswith(_GROUP):
+                raise UnknownFunction(name)
+            await self._deployments.get(self._tenant, name.removeprefix(_GROUP))
         except UnknownFunction:
             raise UnknownFunction("The specified log group does not exist.") from None
 
     def _arn(self, name: str) -> str:
-        return f"arn:aws:logs:{REGION}:{self._tenant}:log-group:{_GROUP}{name}"
+        return f"arn:aws:logs:{REGION}:{self._tenant}:log-group:{name}"
 
 
 # ── requests ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _group(body: Body) -> str:
-    """The function whose group a request names, by its name or ARN."""
+    """The group that a request names, by its name or ARN."""
     group = body.text("logGroupName") or body.text("logGroupIdentifier")
     group = group.rpartition("log-group:")[2].removesuffix(":*")
     if not group:
         body.require("logGroupName")
         body.finish()
-    if not group.startswith(_GROUP):
-        raise UnknownFunction("The specified log group does not exist.")
-    return group.removeprefix(_GROUP)
+    return group
 
 
 def _times(body: Body) -> tuple[int, int]:
@@ -215,29 +214,6 @@ def _place(text: str) -> Place:
     if not re.fullmatch(r"[0-9]{56}", text) or int(text) >= 1 << (62 + _LINES_BITS):
         raise InvalidParameter("The specified nextToken is invalid.")
     return Place(int(text) >> _LINES_BITS, int(text) & ((1 << _LINES_BITS) - 1))
-
-
-def _pattern(text: str) -> Callable[[str], bool]:
-    """CloudWatch's filter pattern of terms: all plain ones, one of those with `?`, none of those with `-`."""
-    if text[:1] in ("{", "[", "%"):
-        raise UnsupportedOperation("filter patterns of JSON, fields and regular expressions are not served; use terms")
-    terms = [
-        (sign, quoted or plain)
-        for sign, quoted, plain in re.findall(r'([?-]?)(?:"([^"]*)"|([^\s"]+))', text)
-        if quoted or plain
-    ]
-    needed = [term for sign, term in terms if sign == ""]
-    any_of = [term for sign, term in terms if sign == "?"]
-    none_of = [term for sign, term in terms if sign == "-"]
-
-    def matches(line: str) -> bool:
-        return (
-            all(term in line for term in needed)
-            and (not any_of or any(term in line for term in any_of))
-            and not any(term in line for term in none_of)
-        )
-
-    return matches
 
 
 # ── answers ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -125,7 +125,14 @@ class InvokeExchange(Invoking):
             body = wire.function_error(error, self.request_id, invocation.target.runtime)
             lines += _FUNCTION_ERROR
         if self._tail:
-            rows = report.lines(invocation, outcome._replace(error=error), connection.door.billing_step_ms)
+            rows = report.lines(
+                *(
+                    invocation,
+                    outcome._replace(error=error),
+                    connection.door.billing_step_ms,
+                    connection.door.epoch_ms(),
+                )
+            )
             lines += b"x-amz-log-result: " + report.tail(rows) + wire.CRLF
         self.answer(wire.Answer(200, wire.JSON + wire.request_id_line(self.request_id) + lines, body))
 

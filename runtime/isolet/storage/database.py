@@ -189,6 +189,76 @@ MIGRATIONS = (
         PRIMARY KEY (tenant, id)
     ) WITHOUT ROWID;
     """,
+    # Log groups and streams of their own, and by which settings a segment's lines are made.
+    """
+    CREATE TABLE log_groups (
+        id INTEGER PRIMARY KEY,
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        retention_days INTEGER,
+        tags TEXT NOT NULL,
+        UNIQUE (tenant, name)
+    );
+    CREATE TABLE log_streams (
+        id INTEGER PRIMARY KEY,
+        group_id INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        made INTEGER NOT NULL,
+        first_ms INTEGER,
+        last_ms INTEGER,
+        taken_ms INTEGER,
+        bytes INTEGER NOT NULL,
+        UNIQUE (group_id, name)
+    );
+    INSERT INTO log_groups (tenant, name, created_ms, bytes, tags)
+        SELECT tenant, '/aws/lambda/' || name, created_ms, bytes, '{}' FROM log_sizes;
+    INSERT INTO log_streams (group_id, name, created_ms, made, first_ms, last_ms, taken_ms, bytes)
+        SELECT g.id, strftime('%Y/%m/%d', s.last_ms / 1000, 'unixepoch') || '/[' || s.version || ']' || s.worker,
+            min(s.first_ms), 0, min(s.first_ms), max(s.last_ms), max(s.last_ms), sum(s.bytes)
+        FROM log_segments s JOIN log_groups g ON g.tenant = s.tenant AND g.name = '/aws/lambda/' || s.name
+        GROUP BY 1, 2;
+    ALTER TABLE log_segments RENAME TO log_segments_before;
+    CREATE TABLE log_segments (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        group_id INTEGER NOT NULL,
+        stream_id INTEGER NOT NULL,
+        version TEXT NOT NULL,
+        memory_mb INTEGER NOT NULL,
+        step_ms INTEGER NOT NULL,
+        form TEXT NOT NULL,
+        first_ms INTEGER NOT NULL,
+        last_ms INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        records BLOB NOT NULL
+    );
+    INSERT INTO log_segments
+        (id, group_id, stream_id, version, memory_mb, step_ms, form, first_ms, last_ms, bytes, records)
+        SELECT s.id, g.id, t.id, s.version, s.memory_mb, s.step_ms, 'Text', s.first_ms, s.last_ms, s.bytes, s.records
+        FROM log_segments_before s JOIN log_groups g ON g.tenant = s.tenant AND g.name = '/aws/lambda/' || s.name
+        JOIN log_streams t ON t.group_id = g.id AND t.name =
+            strftime('%Y/%m/%d', s.last_ms / 1000, 'unixepoch') || '/[' || s.version || ']' || s.worker
+        ORDER BY s.id;
+    DROP TABLE log_segments_before;
+    DROP TABLE log_sizes;
+    CREATE INDEX log_segments_by_group ON log_segments (group_id, id);
+    CREATE INDEX log_segments_by_stream ON log_segments (stream_id, id);
+
+    CREATE TABLE metrics (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        start_s INTEGER NOT NULL,
+        period_s INTEGER NOT NULL,
+        qualifier TEXT NOT NULL,
+        version TEXT NOT NULL,
+        sums BLOB NOT NULL,
+        UNIQUE (tenant, name, start_s, period_s, qualifier, version)
+    );
+    CREATE INDEX metrics_by_age ON metrics (period_s, start_s);
+    """,
 )
 
 

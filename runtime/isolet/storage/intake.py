@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from ..records import Batch
-from . import ledger, logs
+from . import ledger, logs, metrics
 from .database import Database
 
 # A worker that was silent for so long will not send its last message again.
@@ -29,6 +29,7 @@ class Intake:
                 return False
             for batch in batches:
                 ledger.add(db, batch.tenant, batch.name, batch.hour, batch.totals, batch.errors)
+                metrics.add(db, worker, batch)
                 if batch.records:
                     logs.append(db, worker, step_ms, batch)
             logs.bound(db)
