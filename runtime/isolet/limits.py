@@ -42,6 +42,9 @@ GRANTS_MAX = 64
 # "(6291556 bytes)". A body exists three times at once (socket buffer, Python bytes, linear memory): 100 concurrent
 # maximal bodies hold 1.8 GiB.
 PAYLOAD_BYTES_MAX = 6_291_556
+# The most that a streamed answer may have. Precedent: Lambda's first limit of 20 MiB. It is on its way in pieces, of
+# which a reader's side holds few; a larger one would only hold its isolate longer.
+STREAM_BYTES_MAX = 20 * MIB
 # What msgpack may add around a maximal body: envelope, context, headers.
 ENVELOPE_BYTES_MAX = 512 * KIB
 # Precedent: Lambda's direct zip upload of 50 MB, which is base64 in JSON; 250 MB unzipped.

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from . import limits
+
+if TYPE_CHECKING:
+    import asyncio
 
 # A tenant is an account: twelve digits, as in ARNs. This one is of the well-known key pair (accounts in keys.py).
 DEFAULT_TENANT = "000000000000"
@@ -271,6 +274,17 @@ class EventPolicy:
     dead_letter: str = ""
 
 
+class Reader(Protocol):
+    """Who reads a streamed answer as it is written: a door."""
+
+    def opened(self, options: Mapping[str, Any]) -> None:
+        """The answer begins: `status`, `headers`, `cookies`, `content_type`, each perhaps absent. Raises
+        AbiViolation."""
+
+    def wrote(self, data: bytes) -> asyncio.Future[None] | None:
+        """Takes a piece of the answer. None, or what is done once there is room for more."""
+
+
 class Invocation(NamedTuple):
     """One attempt to run a function: made by a door or a trigger, consumed by the invoker."""
 
@@ -285,6 +299,8 @@ class Invocation(NamedTuple):
     depth: int = 0
     # perf_counter_ns at which the caller's own time is over; 0: nobody waits who has a deadline.
     deadline_ns: int = 0
+    # Set where the answer may leave as it is written.
+    reader: Reader | None = None
 
 
 class Usage(NamedTuple):

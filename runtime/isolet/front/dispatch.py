@@ -20,6 +20,7 @@ from .exchange import Exchange, HttpExchange, Missing
 from .function_url import UrlExchange
 from .head import Head, read
 from .invoke import InvokeExchange, is_invoke
+from .invoke_stream import StreamInvokeExchange, is_stream_invoke
 
 if TYPE_CHECKING:
     from .protocol import Connection
@@ -55,6 +56,8 @@ def dispatch(connection: Connection, method: bytes, url: bytes, head: Head) -> E
         return HttpExchange(connection, method, head, match, query)
     if is_invoke(method, path):
         return InvokeExchange(connection, method, head, path, query)
+    if is_stream_invoke(method, path):
+        return StreamInvokeExchange(connection, method, head, path, query)
     match = routes.route(method.decode("ascii"), path)
     if match is not None and not (path == "/" and head.get(b"x-amz-target") is not None):
         return HttpExchange(connection, method, head, match, query)

@@ -242,6 +242,22 @@ def answer(value: Any, more_lines: bytes = b"") -> Answer:
     return Answer(status, headers, raw)
 
 
+def stream_head(options: Mapping[str, Any], more_lines: bytes = b"") -> tuple[int, bytes]:
+    """Status and header lines of a streamed answer (sdk/abi.md, 5.6), with `more_lines` added. Raises AbiViolation."""
+    result = {"statusCode": _or(options, "status", 200), "headers": options.get("headers")}
+    result["cookies"] = options.get("cookies")
+    status, lines, _ = answer(result, more_lines)
+    kind = _or(options, "content_type", "application/octet-stream")
+    if b"content-type:" not in lines:
+        lines += _header_line("content-type", kind)
+    return status, lines
+
+
+def _or(options: Mapping[str, Any], name: str, default: Any) -> Any:
+    given = options.get(name)
+    return default if given is None else given
+
+
 def _header_lines(headers: Any, more_lines: bytes) -> tuple[bytes, bool]:
     """The lines of a result's headers after `more_lines`, and whether there is a Content-Type among them."""
     if headers is None:

@@ -6,19 +6,23 @@ Laws:
 - With a CORS configuration, preflights are answered here, before anybody is asked who they are: a browser sends no
   credentials with them. Its headers are on every other answer, also on failures (cors.py).
 - A failure of the function is 502 and two words, as Lambda's; a throttle is 429 with its reason.
-- In the mode RESPONSE_STREAM an answer is chunked. Its bytes leave when the function has ended.
+- In the mode RESPONSE_STREAM an answer is chunked. What the function streams leaves as it is written; if it fails then,
+  it is cut off, without its last chunk. A function that does not stream has its result sent as JSON, whatever it means
+  in the other mode: as in Lambda, `statusCode` is nothing special there.
 
 Unlike in AWS, a URL of the type NONE needs no statement in the function's policy: it is open because it says so.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import GuestError
 from ..model import FunctionUrl, Invocation, Outcome, Target
-from . import cors, events, wire
+from . import cors, events, payload, wire
 from .exchange import Invoking
 
 if TYPE_CHECKING:
@@ -36,6 +40,8 @@ class UrlExchange(Invoking):
         self.path = path
         self.query = query
         self._url: FunctionUrl | None = None
+        self._streaming = False
+        self._bodiless = False
 
     def start(self) -> None:
         connection = self.connection
@@ -75,23 +81,58 @@ class UrlExchange(Invoking):
             http_1_0=self.http_1_0,
         )
         self.body = b""  # the event holds it now
-        self.submit(Invocation(target, self.request_id, event, started_ns, b"\xc0", head.trace_id))
+        reader = self if self._streams else None
+        self.submit(Invocation(target, self.request_id, event, started_ns, b"\xc0", head.trace_id, reader=reader))
+
+    @property
+    def _streams(self) -> bool:
+        return self._url is not None and self._url.mode == "RESPONSE_STREAM" and not self.http_1_0
 
     def done(self, outcome: Outcome) -> None:
-        url = self._url
         if self.connection is None:
+            return
+        if self._streaming:
+            self._end(outcome.error)
             return
         if outcome.error is not None:
             self.failed(outcome.error)
             return
-        assert url is not None, "an outcome follows an invocation"
         try:
-            answer = events.answer(outcome.value, wire.request_id_line(self.request_id) + self._cors_lines())
+            answer = self._whole(outcome.value)
         except GuestError as error:
             self.failed(error)
             return
-        self.chunked = url.mode == "RESPONSE_STREAM" and not self.http_1_0
+        self.chunked = self._streams
         self.answer(answer)
+
+    def _whole(self, value: Any) -> wire.Answer:
+        lines = wire.request_id_line(self.request_id) + self._cors_lines()
+        if self._streams:
+            return wire.Answer(200, wire.JSON + lines, payload.render_json(value))
+        return events.answer(value, lines)
+
+    # ── as the reader of a stream ───────────────────────────────────────────────────────────────────────────────
+
+    def opened(self, options: Mapping[str, Any]) -> None:
+        connection = self.connection
+        assert connection is not None, "a guest whose client left is gone"
+        lines = wire.request_id_line(self.request_id) + self._cors_lines()
+        status, headers = events.stream_head(options, lines)
+        self._bodiless = status in wire.BODILESS or self.method == b"HEAD"
+        self._streaming = True
+        connection.begin_stream(self, status, headers)
+
+    def wrote(self, data: bytes) -> asyncio.Future[None] | None:
+        connection = self.connection
+        assert connection is not None, "a guest whose client left is gone"
+        return None if self._bodiless or not data else connection.write_part(wire.as_chunk(data))
+
+    def _end(self, error: Exception | None) -> None:
+        connection, self.connection = self.connection, None
+        assert connection is not None, "asked by `done`"
+        if error is not None:
+            self.keep_alive = False
+        connection.end_stream(self, b"" if self._bodiless or error is not None else wire.LAST_CHUNK)
 
     def failed(self, error: Exception) -> None:
         answer = wire.url_failure(error, self.request_id)

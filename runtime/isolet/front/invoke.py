@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, unquote
 
 from .. import report
 from ..errors import GuestError, HostError, InvalidRequestContent, UnsupportedOperation, ValidationFailed
-from ..model import Invocation, Outcome, Target
+from ..model import Invocation, Outcome, Reader, Target
 from ..routing import parse_function_name
 from . import payload, wire
 from .exchange import Invoking
@@ -44,6 +44,12 @@ def is_invoke(method: bytes, path: str) -> bool:
 class InvokeExchange(Invoking):
     """One call of Invoke."""
 
+    prefix = PREFIX
+    suffix = SUFFIX
+    kinds: tuple[str, ...] = ("Event", "RequestResponse", "DryRun")
+    # Who reads the answer as it is written.
+    reader: Reader | None = None
+
     def __init__(self, connection: Connection, method: bytes, head: Head, path: str, query: bytes) -> None:
         super().__init__(connection, method, head)
         self.path = path
@@ -60,7 +66,7 @@ class InvokeExchange(Invoking):
         self.request_id = door.request_id()
         try:
             target = self._target()
-            kind = _choice(head, b"x-amz-invocation-type", "invocationType", ("Event", "RequestResponse", "DryRun"))
+            kind = _choice(head, b"x-amz-invocation-type", "invocationType", self.kinds)
             self._tail = _choice(head, b"x-amz-log-type", "logType", ("None", "Tail")) == "Tail"
             context = _client_context(head)
             if kind == "Event":
@@ -93,13 +99,13 @@ class InvokeExchange(Invoking):
             return
         # The clock of the function starts here: its caller's JSON is not its fault.
         self._invocation = invocation = Invocation(
-            target, self.request_id, event, perf_counter_ns(), context, self.head.trace_id
+            target, self.request_id, event, perf_counter_ns(), context, self.head.trace_id, reader=self.reader
         )
         self.submit(invocation)
 
     def _target(self) -> Target:
         assert self.connection is not None, "asked while starting"
-        name = unquote(self.path[len(PREFIX) : -len(SUFFIX)])
+        name = unquote(self.path[len(self.prefix) : -len(self.suffix)])
         qualifier = ""
         if self.query:
             given = parse_qs(self.query.decode("latin-1")).get("Qualifier")

@@ -126,6 +126,7 @@ class Connection(asyncio.Protocol):
         self._rest = b""
         self._read_paused = False
         self._write_paused = False
+        self._room: asyncio.Future[None] | None = None  # of a streamed answer, for its next part
         self._stalled_at = 0  # unsent bytes at `_since_s`, while an answer waits for its reader
         self._closing = False
         self._aborted = False
@@ -188,6 +189,9 @@ class Connection(asyncio.Protocol):
         self.door.stalled.discard(self)
         if self._flow is not None:
             self._flow.resume_writing()
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)
         if self._queue or self._rest:
             self._advance()
 
@@ -491,6 +495,27 @@ class Connection(asyncio.Protocol):
         if close or self._queue or self._rest or self._receiving is not None or not door.holds_back(self, data):
             self.write(data)
         self.answered(exchange, close)
+
+    def begin_stream(self, exchange: Exchange, status: int, headers: bytes) -> None:
+        """The head of the active exchange's answer; its chunks follow by `write_part`, its end by `end_stream`."""
+        close = not exchange.keep_alive or (self.draining and not self._queue)
+        exchange.keep_alive = not close
+        if not self.door.date_line:
+            self.door.epoch_ms()
+        self.write(wire.render_head(status, headers, self.door.date_line, wire.CLOSE if close else b""))
+
+    def write_part(self, data: bytes) -> asyncio.Future[None] | None:
+        """Writes a part of the active exchange's answer. What it returns is done when there is room for more."""
+        self.write(data)
+        if not self._write_paused:
+            return None
+        if self._room is None:
+            self._room = self.loop.create_future()
+        return self._room
+
+    def end_stream(self, exchange: Exchange, data: bytes) -> None:
+        self.write(data)
+        self.answered(exchange, close=not exchange.keep_alive)
 
     def answered(self, exchange: Exchange, close: bool) -> None:
         """The active exchange is over: the next one, or the end."""

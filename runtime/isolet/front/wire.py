@@ -73,9 +73,23 @@ def render(
     return b"".join((STATUS_LINES[status], date_line, headers, length, connection, CRLF, body))
 
 
+def render_head(status: int, headers: bytes, date_line: bytes, connection: bytes) -> bytes:
+    """What precedes the chunks of a streamed answer."""
+    framing = b"" if status in BODILESS else CHUNKED
+    return b"".join((STATUS_LINES[status], date_line, headers, framing, connection, CRLF))
+
+
+def as_chunk(data: bytes) -> bytes:
+    """A piece of a streamed answer; b"" for none, since an empty chunk is the end."""
+    return b"".join((b"%x\r\n" % len(data), data, CRLF)) if data else b""
+
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
 def as_chunks(body: bytes | bytearray) -> bytes:
     """A whole body in chunked framing."""
-    return b"".join((b"%x\r\n" % len(body), body, b"\r\n0\r\n\r\n")) if body else b"0\r\n\r\n"
+    return b"".join((b"%x\r\n" % len(body), body, CRLF, LAST_CHUNK)) if body else LAST_CHUNK
 
 
 def request_id_line(request_id: str) -> bytes:

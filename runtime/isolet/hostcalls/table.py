@@ -22,8 +22,9 @@ from .kv import Kv
 from .random import Random
 from .secrets import Secrets
 from .sleep import Sleep
+from .stream import Stream
 
-CAPABILITIES: tuple[Capability, ...] = (Sleep(), Random(), Kv(), Fetch(), Invoke(), Secrets())
+CAPABILITIES: tuple[Capability, ...] = (Sleep(), Random(), Kv(), Fetch(), Invoke(), Secrets(), Stream())
 
 
 def _metered(function: HostFunction) -> HostFunction:

@@ -1,7 +1,8 @@
 // `awslambda`, the global with which a handler says that it streams its answer.
 //
-// isolet answers whole: what was written to the stream is put together, and for HTTP the metadata that
-// HttpResponseStream.from was given becomes status, headers and cookies.
+// Where somebody reads the answer as it is written (the capability `stream`), it leaves piece by piece; a slow reader
+// makes `write` take longer. Else it is put together and is the function's result; for HTTP the metadata that
+// HttpResponseStream.from was given becomes status, headers and cookies, either way.
 "use strict";
 const STREAMING = Symbol.for("aws.lambda.runtime.handler.streaming");
 
@@ -21,12 +22,34 @@ class HttpResponseStream {
 // What is written to it, and a promise of its end.
 function makeStream() {
   const { Writable } = require("stream");
+  const { ask } = require("isolet");
   const chunks = [];
+  // At the first byte, or at the end without one: whether somebody reads.
+  const begin = () => {
+    if (stream.streaming !== undefined) return;
+    const { statusCode, headers, cookies } = stream.metadata ?? {};
+    const options = { content_type: stream.metadata ? undefined : stream.contentType, status: statusCode, headers, cookies };
+    stream.streaming = ask(["stream.open", JSON.parse(JSON.stringify(options))]);
+  };
   const stream = new Writable({
     decodeStrings: true,
     write(chunk, encoding, done) {
-      chunks.push(chunk);
-      done();
+      try {
+        begin();
+        if (stream.streaming) ask(["stream.write", new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)]);
+        else chunks.push(chunk);
+        done();
+      } catch (error) {
+        done(error);
+      }
+    },
+    final(done) {
+      try {
+        begin();
+        done();
+      } catch (error) {
+        done(error);
+      }
     },
   });
   stream.setContentType = (type) => (stream.contentType = type);
@@ -63,7 +86,7 @@ function run(handler, event, context) {
   if (typeof result?.then !== "function") return fail("Streaming does not support non-async handlers.");
   return result.then(() => {
     if (!stream.writableEnded) return fail("Response stream is not finished.");
-    return stream.ended.then(() => succeed(answer(stream)), fail);
+    return stream.ended.then(() => succeed(stream.streaming ? null : answer(stream)), fail);
   }, fail);
 }
 
