@@ -35,7 +35,7 @@ def test_the_environment_is_lambdas_and_the_functions() -> None:
             b"AWS_LAMBDA_FUNCTION_NAME=greet",
             b"AWS_LAMBDA_FUNCTION_VERSION=$LATEST",
             b"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=128",
-            b"AWS_REGION=local",
+            b"AWS_REGION=us-east-1",
             b"_HANDLER=handle",
             b"LAMBDA_TASK_ROOT=/var/task",
             b"TZ=UTC",
