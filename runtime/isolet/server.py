@@ -128,6 +128,9 @@ def bind(host: str, port: int, count: int) -> list[socket.socket]:
             sockets.append(listening)
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            # Connections inherit it. A streamed answer's second piece would wait 40 ms for the first one's delayed ACK
+            # on asyncio's loop, which sets it only for sockets that name their protocol; uvloop sets it itself.
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             listening.bind(address)
             address = listening.getsockname()  # port 0 becomes a number with the first
             listening.listen(BACKLOG)
