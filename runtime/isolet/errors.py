@@ -217,6 +217,14 @@ class Throttled(CallerError):
         self.retry_after_s = retry_after_s
 
 
+class AccessDenied(CallerError):
+    """What is asked for belongs to another account, or does not: the answer is the same."""
+
+    name = "AccessDeniedException"
+    status = 403
+    http_status = 403
+
+
 class CallRefused(CallerError):
     """A capability request that is refused in words. `kind` is the error's type in the reply (abi.md section 5.1).
 

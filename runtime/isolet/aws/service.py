@@ -21,6 +21,7 @@ from typing import Any
 class Call:
     """One call of an operation."""
 
+    operation: str  # its name in the model
     tenant: str  # the account that signed it
     request_id: str
     origin: str  # "http://host:port", as the client addressed us
