@@ -37,7 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("invoker", "upward"),
     ("building",),
     ("builder", "recorder", "metrics", "outbound"),
-    ("link", "uplink", "fleet", "serving", "publishing", "deployments", "versions", "front", "aws", "keeper", "worker"),
+    ("link", "uplink", "fleet", "serving", "publishing", "deployments", "versions", "attached", "front", "aws", "keeper", "worker"),
     ("server", "doctor"),
     ("cli",),
 )

@@ -157,6 +157,11 @@ class Deployments:
         """Up to `count` functions in the order of their names, those after the name `after`."""
         return [self._seen(entry.function) for entry in await self._registry.page(tenant, after, count)]
 
+    async def reserved(self, tenant: str, name: str) -> int | None:
+        """Its reserved concurrency, if it has any."""
+        served = self._table.get(tenant, name)
+        return None if served is None or served.reserved is None else served.reserved.limit
+
     async def package(self, tenant: str, name: str) -> bytes:
         """The zip as it was uploaded. Raises UnknownFunction, StorageUnavailable."""
         function = await self.get(tenant, name)

@@ -95,6 +95,20 @@ class UnknownFunction(CallerError):
     http_status = 404
 
 
+class UnknownResource(CallerError):
+    """What an operation names beside functions: a policy, a layer, a configuration."""
+
+    name = "ResourceNotFoundException"
+    status = 404
+    http_status = 404
+
+
+class UnknownProvisioned(CallerError):
+    name = "ProvisionedConcurrencyConfigNotFoundException"
+    status = 404
+    http_status = 404
+
+
 class UnknownRoute(CallerError):
     """No operation and no function answers at this method and path."""
 

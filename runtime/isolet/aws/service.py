@@ -21,11 +21,11 @@ from typing import Any
 class Call:
     """One call of an operation."""
 
-    operation: str  # its name in the model
     tenant: str  # the account that signed it
     request_id: str
     origin: str  # "http://host:port", as the client addressed us
     input: Mapping[str, Any]
+    operation: str = ""  # its name in the model
 
     def __getitem__(self, member: str) -> Any:
         """A member that the model requires."""

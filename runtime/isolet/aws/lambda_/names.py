@@ -39,7 +39,9 @@ def tagged_function(call: Call, arn: str) -> FunctionRef:
         raise ValidationFailed(constraints.violations([constraints.pattern("resource", arn, _FUNCTION_ARN)]))
     ref = function_named(call, arn)
     if ref.qualifier:
-        raise InvalidParameter("Tags on function aliases and versions are not supported. Please specify a function ARN.")
+        raise InvalidParameter(
+            "Tags on function aliases and versions are not supported. Please specify a function ARN."
+        )
     return ref
 
 

@@ -1,0 +1,63 @@
+"""Lambda as a service of ours: its operations, and what differs from its model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ... import limits
+from ...attached import Attached
+from ...clock import Clock
+from ...deployments import Deployments
+from ...storage.database import Database
+from ...storage.layers import Layers
+from ...storage.packages import Packages
+from ...versions import Versions
+from ..service import Service
+from .concurrency import Concurrency
+from .event_invoke import EventInvoke
+from .functions import Fetch, Functions
+from .functions import Locate as LocateFunction
+from .layers import LayersService
+from .layers import Locate as LocateLayer
+from .mappings import Mappings
+from .policies import Policies
+from .posture import Posture
+from .urls import Urls
+from .versions import VersionsService
+
+# Where the model's constraints are a container's, or AWS's fleet's.
+_CONSTRAINTS: Mapping[str, Mapping[str, Any]] = {
+    "MemorySize": {"min": limits.MEMORY_MB_MIN, "max": limits.MEMORY_MB_MAX},
+    # Runtimes of ours have names of their own; what is asked of one decides what it is (languages/interpreters.py).
+    "Runtime": {"enum": None},
+}
+
+
+def lambda_service(
+    database: Database,
+    deployments: Deployments,
+    versions: Versions,
+    attached: Attached,
+    layers: Layers,
+    packages: Packages,
+    clock: Clock,
+    *,
+    fetch: Fetch,
+    locate_function: LocateFunction,
+    locate_layer: LocateLayer,
+) -> Service:
+    layers_service = LayersService(layers, packages, fetch, locate_layer, clock)
+    parts = (
+        Functions(deployments, versions, fetch, layers_service.resolve, locate_function),
+        VersionsService(deployments, versions),
+        Policies(attached),
+        Concurrency(attached, deployments, clock),
+        EventInvoke(attached, clock),
+        Urls(attached, clock),
+        layers_service,
+        Mappings(database, clock),
+        Posture(attached),
+    )
+    operations = {name: operation for part in parts for name, operation in part.operations().items()}
+    return Service("lambda", operations, constraints=_CONSTRAINTS)
