@@ -30,9 +30,10 @@ from .engine.isolate import Isolate
 from .errors import Cancelled, EngineFault, IsoletError, PayloadTooLarge, Throttled, TimedOut
 from .hostcalls.state import HostConstants, HostState, Upward
 from .log_lines import group_name, stream_name
-from .model import Invocation, Outcome, Target, Usage
+from .model import Invocation, Outcome, Reserved, Served, Target, Usage
 from .scheduler import ENDED, Run, Scheduler, Timer
 from .snapshot.cache import Loaded, SnapshotCache
+from .tally import Column, Tally
 
 logger = logging.getLogger("isolet.invoker")
 
@@ -70,10 +71,11 @@ class Tenant:
 class Share:
     """What is counted of one function, by whichever name it was asked for."""
 
-    __slots__ = ("running",)
+    __slots__ = ("reserved", "running")
 
     def __init__(self) -> None:
         self.running = 0
+        self.reserved: Reserved | None = None
 
 
 class Prepared:
@@ -139,6 +141,8 @@ class Attempt(Run):
     _cancelled = False
     # What it waits for, if that is work of ours.
     _work: asyncio.Future[int] | None = None
+    # Where it is counted among those of a function with reserved concurrency.
+    _slot = -1
     # What its restore took if it was made ahead: part of what the invocation cost, though nobody waited for it.
     _ahead_ns = 0
 
@@ -253,6 +257,8 @@ class Attempt(Run):
         self.state = ENDED
         invoker, prepared = self._invoker, self._prepared
         invoker.in_flight -= 1
+        if self._slot >= 0:
+            invoker.tally.leave(self._slot)
         prepared.tenant.running -= 1
         running = prepared.share.running
         prepared.share.running = running - 1
@@ -298,12 +304,15 @@ class Invoker:
         concurrency_tenant_max: int = limits.CONCURRENCY_TENANT_MAX,
         spares_max: int = limits.SPARES_MAX,
         upward: Callable[[str], Upward] | None = None,
+        tally: Column | None = None,
     ) -> None:
         self.engine = engine
         self.cache = cache
         self.scheduler = scheduler
         self.recorder = recorder
         self.in_flight = 0
+        # What this worker counts together with the others.
+        self.tally = tally or Tally(1).column(0)
         self._worker_name = worker_name
         # Makes what the capabilities of a tenant's functions ask of those above.
         self._upward = upward
@@ -337,6 +346,8 @@ class Invoker:
             self.recorder.refuse(target, refusal, time.time())
             raise refusal
         attempt = Attempt(self, prepared, invocation, done)
+        if (reserved := prepared.share.reserved) is not None:
+            attempt._slot = self._enter(target, reserved)
         tenant.running += 1
         prepared.share.running += 1
         self.in_flight += 1
@@ -348,6 +359,21 @@ class Invoker:
             self._loading.add(task)
             task.add_done_callback(self._loading.discard)
         return attempt
+
+    def _enter(self, target: Target, reserved: Reserved) -> int:
+        """The slot in which an invocation is counted. Raises Throttled."""
+        if reserved.limit and self.tally.enter(reserved.slot, reserved.limit):
+            return reserved.slot
+        refusal = Throttled(
+            f"Rate Exceeded: {reserved.limit:,} invocations of {target.name} are reserved",
+            "ReservedFunctionConcurrentInvocationLimitExceeded",
+        )
+        self.recorder.refuse(target, refusal, time.time())
+        raise refusal
+
+    def reserve(self, served: Served) -> None:
+        """Holds a function to its reserved concurrency from now on; those that run go on."""
+        self._tenant(served.tenant).functions.setdefault(served.name, Share()).reserved = served.reserved
 
     async def invoke(self, invocation: Invocation) -> Outcome:
         """`submit` for those who await; cancelling the await cancels the invocation."""
@@ -365,13 +391,17 @@ class Invoker:
             raise
 
     def _prepare(self, target: Target) -> Prepared:
-        tenant = self._tenants.get(target.tenant)
-        if tenant is None:
-            upward = None if self._upward is None else self._upward(target.tenant)
-            tenant = self._tenants[target.tenant] = Tenant(upward)
+        tenant = self._tenant(target.tenant)
         prepared = Prepared(target, tenant, self.cache.package(target.package_digest), self._worker_name)
         self._prepared[id(target)] = prepared
         return prepared
+
+    def _tenant(self, name: str) -> Tenant:
+        tenant = self._tenants.get(name)
+        if tenant is None:
+            upward = None if self._upward is None else self._upward(name)
+            tenant = self._tenants[name] = Tenant(upward)
+        return tenant
 
     def keep_only(self, targets: Sequence[Target]) -> None:
         """Forgets what was prepared for targets that are not in the routing table any more."""

@@ -134,7 +134,7 @@ WORK_FUEL = 100_000
 RANDOM_BYTES_MAX = 64 * KIB
 # Requests of one tenant that a worker has under way to those above; LINK_CALLS_MAX bounds those of all.
 UPWARD_CALLS_MAX = 256
-# Functions with reserved concurrency, of all tenants: each has a slot in what workers count together (shares.py).
+# Functions with reserved concurrency, of all tenants: each has a slot in what workers count together (tally.py).
 RESERVED_SLOTS = 4_096
 # Functions that invoke each other in a chain. Precedent: Lambda's recursion detection, 16.
 INVOKE_DEPTH_MAX = 16

@@ -46,6 +46,7 @@ from .model import SnapshotInfo
 from .storage.artifacts import Artifacts, read_key
 from .storage.packages import Packages
 from .supervisor import Role, Supervisor
+from .tally import Column, Tally
 from .uplink import Reconnecting, Uplink
 from .worker import Worker, make_engine
 
@@ -74,9 +75,12 @@ def serve(config: Config, on_ready: Callable[[str], None] = lambda url: None) ->
     require_engine()
     sockets = bind(config.host, config.port, config.workers)
     port = sockets[0].getsockname()[1]
+    tally = Tally(config.workers)
     with link_path(config) as path:
         keeper = Role("keeper", partial(run_keeper, config, path, sockets))
-        workers = [Role(f"worker {n}", partial(run_worker, config, path, sockets, n)) for n in range(config.workers)]
+        workers = [
+            Role(f"worker {n}", partial(run_worker, config, path, sockets, n, tally)) for n in range(config.workers)
+        ]
         supervisor = Supervisor(
             [[keeper], workers],
             drain_s=config.drain_s + 5,  # a worker ends by itself after drain_s; the rest is for its last records
@@ -261,7 +265,7 @@ class HttpServer(uvicorn.Server):
         self.should_exit = True
 
 
-def make_worker(config: Config) -> Worker:
+def make_worker(config: Config, tally: Column | None = None) -> Worker:
     """A worker's objects, on the running loop."""
     engine = make_engine(config.isolates)
     return Worker(
@@ -275,6 +279,7 @@ def make_worker(config: Config) -> Worker:
         idle_image_bytes_max=config.idle_image_bytes,
         request_s=config.request_s,
         billing_step_ms=config.billing_step_ms,
+        tally=tally,
     )
 
 
@@ -294,13 +299,18 @@ def http_server(config: Config, worker: Worker) -> HttpServer:
 
 
 def run_worker(
-    config: Config, path: Path, sockets: list[socket.socket], number: int, ready: Callable[[], None]
+    config: Config,
+    path: Path,
+    sockets: list[socket.socket],
+    number: int,
+    tally: Tally,
+    ready: Callable[[], None],
 ) -> None:
     """A worker's whole life, in its process."""
     _close([other for other in sockets if other is not sockets[number]])
 
     async def live() -> None:
-        worker = make_worker(config)
+        worker = make_worker(config, tally.column(number))
 
         async def greet(link: Link) -> None:
             await Uplink(link, worker.name).hello()

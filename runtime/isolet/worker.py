@@ -30,6 +30,7 @@ from .scheduler import Scheduler
 from .snapshot.cache import SnapshotCache
 from .storage.artifacts import Artifacts
 from .storage.packages import Packages
+from .tally import Column
 from .uplink import Downcalls, Uplink
 from .upward import Upward
 
@@ -50,6 +51,7 @@ class Worker:
         idle_image_bytes_max: int = limits.SNAPSHOT_IMAGES_IDLE_BYTES_MAX,
         billing_step_ms: int = 1,
         request_s: float = limits.CONTROL_REQUEST_S,
+        tally: Column | None = None,
     ) -> None:
         # Names log streams and usage: unique among all workers that ever were.
         self.name = secrets.token_hex(16)
@@ -63,7 +65,7 @@ class Worker:
         # What was asked of those above, by capability: calls, bytes up, bytes down.
         self.asked: dict[str, list[int]] = {}
         self.invoker = Invoker(
-            engine, self.cache, self.scheduler, self.recorder, worker_name=self.name, upward=self._upward
+            engine, self.cache, self.scheduler, self.recorder, worker_name=self.name, upward=self._upward, tally=tally
         )
         self.door = Door(self.routes, self.invoker, billing_step_ms=billing_step_ms)
         self.app: Starlette = make_app(self.door, self._control)
@@ -145,6 +147,8 @@ class Worker:
                 self.routes.remove(tenant, name)
             for served in rows:
                 self.routes.put(served)
+        for served in rows:
+            self.invoker.reserve(served)
         after = {target.snapshot.digest for target in self.routes.targets()}
         for digest in before - after:
             self.cache.forget(digest)

@@ -1,6 +1,6 @@
 """Lambda's operations on concurrency, and the account's settings.
 
-Reserved concurrency is enforced by workers, which count together (shares.py). Provisioned concurrency is kept and
+Reserved concurrency is enforced by workers, which count together (tally.py). Provisioned concurrency is kept and
 answered as ready: every function is restored from its snapshot, so that there is nothing to provision.
 """
 
