@@ -17,8 +17,12 @@ from typing import Any
 
 from . import limits
 from .addresses import Network
+from .attached import Attached
 from .aws.app import control_app
 from .aws.http import Headers, call
+from .aws.lambda_.api import lambda_service
+from .aws.lambda_.functions import Fetch, no_buckets
+from .aws.locations import Locations
 from .clock import Clock, SystemClock
 from .config import Prices
 from .deployments import Build, Deployments, Evict
@@ -30,6 +34,7 @@ from .outbound import Outbound
 from .plain import snapshot_to_plain
 from .records import Batch
 from .serving import Serving
+from .storage.artifacts import read_key
 from .storage.database import Database
 from .storage.intake import Intake
 from .storage.kv import Kv
@@ -41,6 +46,7 @@ from .storage.packages import Packages
 from .storage.registry import Registry
 from .storage.secrets import Secrets
 from .uplink import PROTOCOL
+from .versions import Versions
 
 logger = logging.getLogger("isolet.keeper")
 
@@ -63,6 +69,7 @@ class Keeper:
         builds_at_once: int = limits.BUILDS_AT_ONCE,
         routes_ack_s: float = limits.ROUTES_ACK_S,
         outbound_private: Sequence[Network] = (),
+        fetch_code: Fetch = no_buckets,
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
@@ -72,10 +79,13 @@ class Keeper:
         self.fleet = Fleet(routes_ack_s)
         self.metrics = Metrics()
         self.serving = Serving(self._database, self.fleet)
+        self.attached = Attached(self._database, self.serving)
+        self.versions = Versions(Registry(self._database), self.serving)
+        self.packages = Packages(packages_path)
         self.layers = Layers(self._database)
         self.deployments = Deployments(
             Registry(self._database),
-            Packages(packages_path),
+            self.packages,
             self.serving,
             self.fleet.table,
             self.metrics,
@@ -93,8 +103,28 @@ class Keeper:
         self.kv = Kv(self._database, self._clock)
         self.outbound = Outbound(outbound_private)
         self.secrets = Secrets(self._database, self._clock, secrets_key_path or key_path.with_name("secrets.key"))
+        locations = Locations(lambda: read_key(key_path), self._clock)
         self._app = control_app(
-            self.deployments, self.logs, self.ledger, self.secrets, prices or Prices(), self._metrics_text, self._health
+            self.deployments,
+            self.packages,
+            self.logs,
+            self.ledger,
+            self.secrets,
+            prices or Prices(),
+            self._metrics_text,
+            self._health,
+            lambda_service(
+                self._database,
+                self.deployments,
+                self.versions,
+                self.attached,
+                self.layers,
+                self.packages,
+                self._clock,
+                fetch=fetch_code,
+                locate=locations.url,
+            ),
+            locations,
         )
         self._watching: set[asyncio.Task[None]] = set()
         self._controlling: set[asyncio.Task[Any]] = set()

@@ -1,7 +1,7 @@
 """What the workers of a server count together: running invocations of functions with reserved concurrency.
 
-A piece of memory that all workers map, one cell for every slot and worker. A worker writes its own cells only, and reads
-all: no locks, and no message on the path of an invocation.
+A piece of memory that all workers map, one cell for every slot and worker. A worker writes its own cells only, and
+reads all: no locks, and no message on the path of an invocation.
 
 Laws:
 - Never do more invocations run than the limit: a worker counts itself in first and looks then, so that of two who meet

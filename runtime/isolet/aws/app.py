@@ -6,6 +6,7 @@ requests on to it over their links, and the embedded mode calls it.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from calendar import timegm
@@ -14,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from ..config import Prices
 from ..deployments import Deployments
@@ -25,22 +26,33 @@ from ..price import PERIODS, usage_table
 from ..records import HOUR_S
 from ..storage.ledger import Ledger
 from ..storage.logs import Logs
+from ..storage.packages import Packages
 from ..storage.secrets import Secrets
 from . import targets
-from .functions import Functions
 from .http import failure, guarded, json_response
+from .lambda_.shapes import details
+from .locations import PATH as LOCATIONS
+from .locations import Locations
 from .logs import LogsService
+from .protocol import Protocol
 from .secrets import SecretsService
+from .service import Service
+
+# What Lambda's API has no operation for: what became of a function's module.
+DETAILS_PATH = "/isolet/functions/"
 
 
 def control_app(
     deployments: Deployments,
+    packages: Packages,
     logs: Logs,
     ledger: Ledger,
     secrets: Secrets,
     prices: Prices,
     metrics_text: Callable[[], Awaitable[bytes]],
     health: Callable[[], dict[str, object]],
+    lambda_: Service,
+    locations: Locations,
     tenant: str = DEFAULT_TENANT,
 ) -> Starlette:
     async def healthz(request: Request) -> Response:
@@ -58,6 +70,15 @@ def control_app(
         rows = await ledger.rows(tenant, asked.get("function"), first, last)
         return json_response(usage_table(rows, prices, per))
 
+    async def package(request: Request) -> Response:
+        digest, asked = request.path_params["digest"], request.query_params
+        locations.require(digest, asked.get("Expires", ""), asked.get("Signature", ""))
+        content = await asyncio.to_thread(packages.read, digest)
+        return Response(content, media_type="application/zip")
+
+    async def described(request: Request) -> Response:
+        return json_response(details(await deployments.get(tenant, request.path_params["name"])))
+
     async def unknown(request: Request, error: Exception) -> Response:
         async def refuse(request: Request) -> Response:
             raise UnknownRoute(f"no operation at {request.method} {request.url.path}")
@@ -69,10 +90,13 @@ def control_app(
             Route("/healthz", guarded(healthz), methods=["GET"]),
             Route("/metrics", guarded(metrics), methods=["GET"]),
             Route("/isolet/usage", guarded(usage), methods=["GET"]),
-            *Functions(deployments, tenant).routes(),
+            Route(LOCATIONS + "{digest:str}.zip", guarded(package), methods=["GET"]),
+            Route(DETAILS_PATH + "{name:str}", guarded(described), methods=["GET"]),
             *targets.routes(
                 [LogsService(logs, deployments, tenant).service(), SecretsService(secrets, tenant).service()]
             ),
+            # Whatever is left, and what is nobody's too: it answers in the words of the protocol that it was asked in.
+            Mount("/", Protocol([lambda_])),
         ],
         exception_handlers={404: unknown, 405: unknown},
     )

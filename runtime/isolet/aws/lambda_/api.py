@@ -16,10 +16,8 @@ from ...versions import Versions
 from ..service import Service
 from .concurrency import Concurrency
 from .event_invoke import EventInvoke
-from .functions import Fetch, Functions
-from .functions import Locate as LocateFunction
+from .functions import Fetch, Functions, Locate
 from .layers import LayersService
-from .layers import Locate as LocateLayer
 from .mappings import Mappings
 from .policies import Policies
 from .posture import Posture
@@ -31,6 +29,10 @@ _CONSTRAINTS: Mapping[str, Mapping[str, Any]] = {
     "MemorySize": {"min": limits.MEMORY_MB_MIN, "max": limits.MEMORY_MB_MAX},
     # Runtimes of ours have names of their own; what is asked of one decides what it is (languages/interpreters.py).
     "Runtime": {"enum": None},
+    # Not in the model, and refused by Lambda.
+    "Timeout": {"max": int(limits.TIMEOUT_S_MAX)},
+    # Tags of ours are JSON; those of users are held to the model's constraints in requests.py.
+    "TagValue": {"max": None, "pattern": None},
 }
 
 
@@ -44,12 +46,11 @@ def lambda_service(
     clock: Clock,
     *,
     fetch: Fetch,
-    locate_function: LocateFunction,
-    locate_layer: LocateLayer,
+    locate: Locate,
 ) -> Service:
-    layers_service = LayersService(layers, packages, fetch, locate_layer, clock)
+    layers_service = LayersService(layers, packages, fetch, locate, clock)
     parts = (
-        Functions(deployments, versions, fetch, layers_service.resolve, locate_function),
+        Functions(deployments, versions, fetch, layers_service.resolve, locate),
         VersionsService(deployments, versions),
         Policies(attached),
         Concurrency(attached, deployments, clock),

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ... import limits
 from ...deployments import Change, Deployments
-from ...errors import InvalidParameter, UnknownFunction
+from ...errors import InvalidParameter, UnknownFunction, ValidationFailed
 from ...model import LATEST, Function, LayerContent, Settings
 from ...routing import FunctionRef
 from ...versions import Versions
@@ -24,8 +25,8 @@ from .shapes import Shape, configuration, listed
 Fetch = Callable[[str, str, str, str | None], Awaitable[bytes]]
 # What the ARNs of layer versions mean to a tenant.
 Resolve = Callable[[Call, tuple[str, ...]], Awaitable[tuple[LayerContent, ...]]]
-# Where a function's package can be had: (the call, the function) → URL.
-Locate = Callable[[Call, Function], Awaitable[str]]
+# Where a package can be had: (origin, digest) → URL.
+Locate = Callable[[str, str], str]
 
 _ALL = 10_000
 
@@ -68,6 +69,9 @@ class Functions:
 
     async def create(self, call: Call) -> Shape:
         ref = names.function_of(call)
+        if len(ref.name) > limits.FUNCTION_NAME_CHARS_MAX:
+            too_long = f"less than or equal to {limits.FUNCTION_NAME_CHARS_MAX}"
+            raise ValidationFailed(constraints.violations([constraints.length("functionName", ref.name, too_long)]))
         if ref.qualifier:
             raise InvalidParameter("The function name of a new function has no qualifier; leave it out")
         settings = settings_of(call, Settings(runtime="", handler=""))
@@ -96,7 +100,7 @@ class Functions:
         kept = await self._reserved(ref)
         return {
             "Configuration": configuration(function, ref.qualifier),
-            "Code": {"RepositoryType": "S3", "Location": await self._locate(call, function)},
+            "Code": {"RepositoryType": "S3", "Location": self._locate(call.origin, function.package_digest)},
             "Tags": tags or None,
             "Concurrency": None if kept is None else {"ReservedConcurrentExecutions": kept},
         }
@@ -160,7 +164,7 @@ class Functions:
         )
         return configuration(await self._deployments.update(ref.tenant, ref.name, change))
 
-    async def delete(self, call: Call) -> None:
+    async def delete(self, call: Call) -> Shape:
         ref = names.function_of(call)
         if not ref.qualifier:
             await self._deployments.delete(ref.tenant, ref.name)
@@ -171,6 +175,7 @@ class Functions:
         else:
             await self._versions.delete(ref.tenant, ref.name, ref.qualifier)
             self._deployments.prune_soon()
+        return {"StatusCode": 204}
 
     # ── tags ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -217,6 +222,13 @@ async def zip_of(call: Call, code: Mapping[str, Any], fetch: Fetch, nothing: str
     if not sent:
         raise InvalidParameter(nothing)
     return sent
+
+
+async def no_buckets(tenant: str, bucket: str, key: str, version: str | None) -> bytes:
+    """Fetch of a server that knows no S3. Raises InvalidParameter."""
+    raise InvalidParameter(
+        "code from S3 needs an S3 endpoint: set aws.endpoint_s3 in isolet.toml, or send the zip itself"
+    )
 
 
 def _latest(ref: FunctionRef) -> FunctionRef:

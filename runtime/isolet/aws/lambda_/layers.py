@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,12 +14,10 @@ from ...storage.layers import Layers, LayerVersion
 from ...storage.packages import Packages
 from ..service import Call, Operation
 from . import names, pages, policies
-from .functions import Fetch, zip_of
+from .functions import Fetch, Locate, zip_of
 from .shapes import Shape, when
 
 _UNKNOWN = "The resource you requested does not exist."
-# Where a layer's package can be had: (the call, the layer) → URL.
-Locate = Callable[[Call, LayerVersion], Awaitable[str]]
 
 
 class LayersService:
@@ -76,17 +74,17 @@ class LayersService:
                 policy={},
             )
         )
-        return await self._whole(call, layer)
+        return self._whole(call, layer)
 
     async def get(self, call: Call) -> Shape:
-        return await self._whole(call, await self._found(call))
+        return self._whole(call, await self._found(call))
 
     async def get_by_arn(self, call: Call) -> Shape:
         tenant, name, version = names.layer_version_of(call, call["Arn"])
         layer = await self._layers.get(tenant, name, version) if tenant == call.tenant else None
         if layer is None:
             raise UnknownResource(_UNKNOWN)
-        return await self._whole(call, layer)
+        return self._whole(call, layer)
 
     async def list(self, call: Call) -> Shape:
         layers = [layer for layer in await self._layers.latest(call.tenant) if _fits(call, layer)]
@@ -138,9 +136,9 @@ class LayersService:
             raise UnknownResource(_UNKNOWN)
         return layer
 
-    async def _whole(self, call: Call, layer: LayerVersion) -> Shape:
+    def _whole(self, call: Call, layer: LayerVersion) -> Shape:
         content = {
-            "Location": await self._locate(call, layer),
+            "Location": self._locate(call.origin, layer.digest),
             "CodeSha256": layer.code_sha256,
             "CodeSize": layer.code_bytes,
         }

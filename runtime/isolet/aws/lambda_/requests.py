@@ -7,6 +7,7 @@ that is not created.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,7 @@ from ..settings import is_ours
 TAGS_MAX = 50  # Precedent: Lambda.
 LAYERS_MAX = 5  # Precedent: Lambda.
 
+_TAG_VALUE = r"([\p{L}\p{Z}\p{N}_.:/=+\-@]*)"
 _VARIABLE = r"[a-zA-Z]([a-zA-Z0-9_])+"
 # What the runtime itself sets (sdk/abi.md, section 8). Precedent: Lambda refuses its own.
 _RESERVED_VARIABLES = frozenset(
@@ -161,11 +163,15 @@ def tags_of_request(tags: Mapping[str, str]) -> dict[str, str]:
     for key, value in tags.items():
         if key.startswith("aws:"):
             raise InvalidParameter(f"the tag {key[:64]!r} begins with aws:, which AWS keeps to itself; choose another")
-        if not is_ours(key) and (not 1 <= len(key) <= 128 or len(value) > 256):
+        if is_ours(key):
+            continue
+        if not 1 <= len(key) <= 128 or len(value) > 256:
             raise InvalidParameter(
                 f"the tag {key[:64]!r} has a key of {len(key)} and a value of {len(value)} characters; "
                 "at most 128 and 256 are taken"
             )
+        if not all(unicodedata.category(character)[0] in "LZN" or character in "_.:/=+-@" for character in value):
+            raise ValidationFailed(constraints.violations([constraints.pattern("tags", value, _TAG_VALUE)]))
     return dict(tags)
 
 
