@@ -374,8 +374,7 @@ def test_bad_request_is_refused_and_nothing_is_created(
             got, answer = await client("POST", FUNCTIONS, content)
             assert (got, client.headers["x-amzn-errortype"]) == (status, name)
             assert words in answer["message"]
-            # An exception of the protocol is in no service's model.
-            assert answer.get("Type") == (None if name == "SerializationException" else "User")
+            assert answer.get("Type") == (None if name == "ValidationException" else "User")
             assert (await client("GET", FUNCTIONS))[1] == {"Functions": []}
 
     run(main)
