@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from isolet import limits
 from isolet.errors import AbiViolation, ResponseTooLarge
-from isolet.front.events import answer, pack_event, site_part, source_part, time_part
+from isolet.front.events import answer, authorized_part, pack_event, site_part, source_part, time_part
 from isolet.front.head import Headers, read
 
 REQUEST_ID = b"01234567-89ab-4def-8123-456789abcdef"
@@ -306,3 +306,24 @@ def test_any_value_is_an_answer_or_the_functions_fault(value: Any) -> None:
     assert 200 <= said.status <= 599
     for line in lines(said.headers):
         assert ": " in line
+
+
+def test_a_caller_that_is_known_is_in_the_event() -> None:
+    iam = {"accessKey": "AKIA", "accountId": "111122223333", "callerId": "AIDA", "cognitoIdentity": None}
+    head = read([(b"host", b"x.lambda-url.localhost")])
+    event = msgpack.unpackb(
+        pack_event(
+            site=authorized_part("x", "111122223333", iam),
+            head=head,
+            source=source_part("127.0.0.1"),
+            time=time_part(0),
+            epoch_ms=0,
+            request_id=b"0" * 36,
+            method=b"GET",
+            path="/",
+            query=b"",
+        )
+    )
+    context = event["requestContext"]
+    assert context["authorizer"] == {"iam": iam}
+    assert (context["accountId"], context["apiId"], context["domainPrefix"]) == ("111122223333", "x", "x")

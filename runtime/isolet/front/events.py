@@ -336,4 +336,13 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 40 else f"{type(value).__name__} {text[:40]}…"
 
 
-__all__ = ["answer", "pack_event", "packed_text", "site_part", "source_part", "time_part"]
+__all__ = [
+    "answer",
+    "authorized_part",
+    "pack_event",
+    "packed_text",
+    "site_part",
+    "source_part",
+    "stream_head",
+    "time_part",
+]
