@@ -164,6 +164,12 @@ class SerializationFailed(CallerError):
     name = "SerializationException"
 
 
+class InvalidToken(CallerError):
+    """A pagination token that the listing did not give, of a service that has its own exception for that."""
+
+    name = "InvalidNextTokenException"
+
+
 class UnsupportedOperation(CallerError):
     """An operation, or a member of one, that AWS has and this version does not serve."""
 

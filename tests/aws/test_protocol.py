@@ -4,6 +4,7 @@ reads. For every operation of every model that is served."""
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,7 +40,7 @@ class Echo:
         self.model = models.load(service)
         self.got: Call | None = None
         self.gives: Mapping[str, Any] | Exception | None = None
-        shapes = self.model._service.shape_names
+        shapes = self.model.shape_names
         names = sorted(self.model.operation_names)
         made = Service(service, dict.fromkeys(names, self._handle), constraints=dict.fromkeys(shapes, _UNBOUND))
         self.protocol = Protocol([made])
@@ -152,3 +153,80 @@ def test_error_is_read_back_by_botocore(service: str, protocol: str, error: Isol
             assert dict(answer.headers)["Retry-After"] == "7"
 
     run(main)
+
+
+def lambda_with(handler: Any = None, tenant_of: Any = None) -> Protocol:
+    return Protocol([Service("lambda", {"GetFunction": handler} if handler else {})], tenant_of)
+
+
+GET = Request("GET", "/2015-03-31/functions/f", "", [("host", "here:1")], b"")
+
+
+def test_handler_is_told_who_calls_what_and_where() -> None:
+    async def main() -> None:
+        calls: list[Call] = []
+
+        async def get(call: Call) -> None:
+            calls.append(call)
+
+        async def tenant_of(request: Request) -> str:
+            assert request is GET
+            return "123456789012"
+
+        answer = await lambda_with(get, tenant_of).serve(GET)
+        (call,) = calls
+        assert (call.tenant, call.origin, call.operation) == ("123456789012", "http://here:1", "GetFunction")
+        assert dict(answer.headers)["x-amzn-requestid"] == call.request_id
+        assert (call["FunctionName"], call.get("Qualifier")) == ("f", None)
+
+    run(main)
+
+
+def test_operation_without_a_handler_is_refused_by_name() -> None:
+    async def main() -> None:
+        answer = await lambda_with().serve(GET)
+        assert answer.status == 501
+        assert b"The operation GetFunction of lambda is not served by isolet" in answer.body
+        assert dict(answer.headers)["x-amzn-errortype"] == "InvalidParameterValueException"
+
+    run(main)
+
+
+def test_who_is_not_let_in_learns_nothing_of_what_is_served() -> None:
+    async def main() -> None:
+        async def nobody(request: Request) -> str:
+            raise Conflict("not you")
+
+        answer = await lambda_with(tenant_of=nobody).serve(GET)
+        assert (answer.status, b"not you" in answer.body) == (409, True)
+
+    run(main)
+
+
+def test_defect_is_answered_without_its_words_and_logged_with_its_id(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async def broken(call: Call) -> None:
+            raise ZeroDivisionError("secret")
+
+        answer = await lambda_with(broken).serve(GET)
+        assert answer.status == 500
+        assert json.loads(answer.body) == {"Type": "Service", "Message": "internal error"}
+        assert dict(answer.headers)["x-amzn-requestid"] in caplog.text
+        assert "secret" in caplog.text
+
+    run(main)
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b"[" * 100_000, b"\xff", b'{"Timeout": NaN}', b"9" * 5_000])
+def test_body_that_is_no_object_is_refused_in_lambdas_words(body: bytes) -> None:
+    async def main() -> None:
+        served = Protocol([Service("lambda", {"CreateFunction": _unreached})])
+        answer = await served.serve(Request("POST", "/2015-03-31/functions", "", [], body))
+        assert answer.status == 400
+        assert dict(answer.headers)["x-amzn-errortype"] in ("InvalidRequestContentException", "SerializationException")
+
+    run(main)
+
+
+async def _unreached(call: Call) -> None:
+    raise AssertionError("it is refused before")

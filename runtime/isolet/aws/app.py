@@ -19,7 +19,7 @@ from starlette.routing import Mount, Route
 
 from ..config import Prices
 from ..deployments import Deployments
-from ..errors import InvalidParameter, UnknownRoute
+from ..errors import InvalidParameter
 from ..metrics import CONTENT_TYPE
 from ..model import DEFAULT_TENANT
 from ..price import PERIODS, usage_table
@@ -28,15 +28,15 @@ from ..storage.ledger import Ledger
 from ..storage.logs import Logs
 from ..storage.packages import Packages
 from ..storage.secrets import Secrets
-from . import targets
-from .http import failure, guarded, json_response
+from .http import guarded, json_response
 from .lambda_.shapes import details
 from .locations import PATH as LOCATIONS
 from .locations import Locations
 from .logs import LogsService
-from .protocol import Protocol
+from .protocol import Protocol, TenantOf
 from .secrets import SecretsService
 from .service import Service
+from .sts import sts
 
 # What Lambda's API has no operation for: what became of a function's module.
 DETAILS_PATH = "/isolet/functions/"
@@ -54,6 +54,7 @@ def control_app(
     lambda_: Service,
     locations: Locations,
     tenant: str = DEFAULT_TENANT,
+    tenant_of: TenantOf | None = None,
 ) -> Starlette:
     async def healthz(request: Request) -> Response:
         return json_response(health())
@@ -79,12 +80,7 @@ def control_app(
     async def described(request: Request) -> Response:
         return json_response(details(await deployments.get(tenant, request.path_params["name"])))
 
-    async def unknown(request: Request, error: Exception) -> Response:
-        async def refuse(request: Request) -> Response:
-            raise UnknownRoute(f"no operation at {request.method} {request.url.path}")
-
-        return await guarded(refuse, failure)(request)
-
+    services = [lambda_, LogsService(logs, deployments).service(), SecretsService(secrets).service(), sts()]
     return Starlette(
         routes=[
             Route("/healthz", guarded(healthz), methods=["GET"]),
@@ -92,13 +88,9 @@ def control_app(
             Route("/isolet/usage", guarded(usage), methods=["GET"]),
             Route(LOCATIONS + "{digest:str}.zip", guarded(package), methods=["GET"]),
             Route(DETAILS_PATH + "{name:str}", guarded(described), methods=["GET"]),
-            *targets.routes(
-                [LogsService(logs, deployments, tenant).service(), SecretsService(secrets, tenant).service()]
-            ),
             # Whatever is left, and what is nobody's too: it answers in the words of the protocol that it was asked in.
-            Mount("/", Protocol([lambda_])),
+            Mount("/", Protocol(services, tenant_of)),
         ],
-        exception_handlers={404: unknown, 405: unknown},
     )
 
 

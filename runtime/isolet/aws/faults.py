@@ -48,7 +48,8 @@ def fault(error: Exception, model: Model | None, names: Mapping[str, str], proto
     # Without a shape as Lambda does it: its exceptions that have no model say `message`.
     spelled = next((m for m in ("message", "Message") if m in known), None)
     if spelled is None:
-        spelled = "Message" if isinstance(ours, UnknownFunction | UnknownRoute) else "message"
+        capital = protocol == models.REST_JSON and isinstance(ours, UnknownFunction | UnknownRoute)
+        spelled = "Message" if capital else "message"
     members[spelled] = message
     status = _status(ours, traits.get("httpStatusCode"), protocol)
     headers = []

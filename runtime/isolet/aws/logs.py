@@ -1,4 +1,4 @@
-"""CloudWatch Logs' operations on what functions said: its JSON over `X-Amz-Target`. The lines are storage/logs.py's.
+"""CloudWatch Logs' operations on what functions said. The lines are storage/logs.py's.
 
 Served: DescribeLogGroups, DescribeLogStreams, FilterLogEvents, GetLogEvents, DeleteLogGroup; the group of a function is
 `/aws/lambda/<name>`.
@@ -19,30 +19,30 @@ from .. import limits
 from ..deployments import Deployments
 from ..errors import InvalidParameter, UnknownFunction
 from ..filter_pattern import compile_pattern
-from ..model import DEFAULT_TENANT, REGION
+from ..model import REGION
 from ..storage.logs import END, START, Event, Logs, Place
-from .constraints import Body
-from .targets import Service
+from . import tokens
+from .service import Call, Service
+from .validate import null, refusal
 
-TARGET = "Logs_20140328"
 _GROUP = "/aws/lambda/"
 _LINES_BITS = 24  # a segment has fewer than 16 million lines: it has 4 MiB at most
 _TIME_MAX_MS = 2**53
 _PAGE_MAX = 50  # Precedent: of groups and streams.
 
-# JSON's names of our errors, where CloudWatch Logs has its own.
+# CloudWatch Logs' own names of our errors. What fails validation is an invalid parameter to it, too.
 _NAMES: Mapping[str, str] = {
     "InvalidParameterValueException": "InvalidParameterException",
     "ValidationException": "InvalidParameterException",
-    "InvalidRequestContentException": "SerializationException",
+    "ServiceException": "ServiceUnavailableException",
+    "TooManyRequestsException": "ThrottlingException",
 }
 
 
 class LogsService:
-    def __init__(self, logs: Logs, deployments: Deployments, tenant: str = DEFAULT_TENANT) -> None:
+    def __init__(self, logs: Logs, deployments: Deployments) -> None:
         self._logs = logs
         self._deployments = deployments
-        self._tenant = tenant
 
     def service(self) -> Service:
         operations = {
@@ -52,35 +52,30 @@ class LogsService:
             "GetLogEvents": self._get,
             "DeleteLogGroup": self._delete,
         }
-        return Service(TARGET, operations, _NAMES)
+        return Service("logs", operations, _NAMES)
 
     # ── operations ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _describe_groups(self, body: Body) -> dict[str, Any]:
-        prefix, after = body.text("logGroupNamePrefix"), body.text("nextToken")
-        limit = body.whole("limit", 1, _PAGE_MAX, _PAGE_MAX)
-        body.finish()
+    async def _describe_groups(self, call: Call) -> dict[str, Any]:
+        prefix, limit = call.get("logGroupNamePrefix", ""), call.get("limit", _PAGE_MAX)
         groups = [
             {
                 "logGroupName": group.name,
                 "creationTime": group.created_ms,
                 "metricFilterCount": 0,
-                "arn": f"{self._arn(group.name)}:*",
+                "arn": f"{_arn(call.tenant, group.name)}:*",
                 "storedBytes": group.bytes,
                 "logGroupClass": "STANDARD",
-                "logGroupArn": self._arn(group.name),
+                "logGroupArn": _arn(call.tenant, group.name),
             }
-            for group in await self._logs.groups(self._tenant)
+            for group in await self._logs.groups(call.tenant)
             if group.name.startswith(prefix)
         ]
-        return _paged("logGroups", groups, "logGroupName", after, limit)
+        return _paged(call, "logGroups", groups, "logGroupName", limit)
 
-    async def _describe_streams(self, body: Body) -> dict[str, Any]:
-        name, prefix, after = _group(body), body.text("logStreamNamePrefix"), body.text("nextToken")
-        limit = body.whole("limit", 1, _PAGE_MAX, _PAGE_MAX)
-        order = body.text("orderBy", must="LogStreamName|LastEventTime", default="LogStreamName")
-        body.finish()
-        await self._require_group(name)
+    async def _describe_streams(self, call: Call) -> dict[str, Any]:
+        name, prefix, limit = _group(call), call.get("logStreamNamePrefix", ""), call.get("limit", _PAGE_MAX)
+        await self._require_group(call.tenant, name)
         streams: list[dict[str, Any]] = [
             {
                 "logStreamName": stream.name,
@@ -88,32 +83,31 @@ class LogsService:
                 "firstEventTimestamp": stream.first_ms,
                 "lastEventTimestamp": stream.last_ms,
                 "lastIngestionTime": stream.taken_ms,
-                "arn": f"{self._arn(name)}:log-stream:{stream.name}",
+                "arn": f"{_arn(call.tenant, name)}:log-stream:{stream.name}",
                 "storedBytes": stream.bytes,
             }
-            for stream in await self._logs.streams(self._tenant, name)
+            for stream in await self._logs.streams(call.tenant, name)
             if stream.name.startswith(prefix)
         ]
-        descending = body.flag("descending")
-        if order == "LastEventTime":
+        descending = call.get("descending", False)
+        if call.get("orderBy") == "LastEventTime":
             streams.sort(key=lambda stream: stream["lastEventTimestamp"], reverse=descending)
             return {"logStreams": streams[:limit]}
-        return _paged("logStreams", streams, "logStreamName", after, limit, descending)
+        return _paged(call, "logStreams", streams, "logStreamName", limit, descending)
 
-    async def _filter(self, body: Body) -> dict[str, Any]:
-        name, first_ms, last_ms, count = _group(body), *_times(body), _limit(body)
-        streams, prefix = set(body.texts("logStreamNames")), body.text("logStreamNamePrefix")
-        matches = compile_pattern(body.text("filterPattern"))
-        token = body.text("nextToken")
-        body.finish()
-        await self._require_group(name)
+    async def _filter(self, call: Call) -> dict[str, Any]:
+        name, first_ms, last_ms, count = _group(call), *_times(call), _limit(call)
+        streams, prefix = set(call.get("logStreamNames", ())), call.get("logStreamNamePrefix", "")
+        matches = compile_pattern(call.get("filterPattern", ""))
+        token = call.get("nextToken", "")
+        await self._require_group(call.tenant, name)
 
         def keep(event: Event) -> bool:
             wanted = (not streams or event.stream in streams) and event.stream.startswith(prefix)
             return wanted and matches(event.text)
 
         page = await self._logs.page(
-            *(self._tenant, name),
+            *(call.tenant, name),
             after=_place(token) if token else START,
             first_ms=first_ms,
             last_ms=last_ms,
@@ -133,15 +127,13 @@ class LogsService:
         answer: dict[str, Any] = {"events": events, "searchedLogStreams": []}
         return answer | ({"nextToken": _id(page.place)} if page.more else {})
 
-    async def _get(self, body: Body) -> dict[str, Any]:
-        body.require("logStreamName")
-        name, first_ms, last_ms, count = _group(body), *_times(body), _limit(body)
-        stream, token = body.text("logStreamName"), body.text("nextToken")
-        forward = token.startswith("f/") or (not token and body.flag("startFromHead"))
-        body.finish()
-        await self._require_group(name)
+    async def _get(self, call: Call) -> dict[str, Any]:
+        name, first_ms, last_ms, count = _group(call), *_times(call), _limit(call)
+        stream, token = call["logStreamName"], call.get("nextToken", "")
+        forward = token.startswith("f/") or (not token and call.get("startFromHead", False))
+        await self._require_group(call.tenant, name)
 
-        of = (self._tenant, name)
+        of = (call.tenant, name)
         within: Any = {"stream": stream, "first_ms": first_ms, "last_ms": last_ms, "count": count}
         if forward:
             after = _place(token[2:]) if token else START
@@ -161,49 +153,48 @@ class LogsService:
             "nextBackwardToken": f"b/{first}",
         }
 
-    async def _delete(self, body: Body) -> dict[str, Any]:
-        name = _group(body)
-        body.finish()
-        await self._require_group(name)
-        await self._logs.delete_group(self._tenant, name)
-        return {}
+    async def _delete(self, call: Call) -> None:
+        name = _group(call)
+        await self._require_group(call.tenant, name)
+        await self._logs.delete_group(call.tenant, name)
 
-    async def _require_group(self, name: str) -> None:
+    async def _require_group(self, tenant: str, name: str) -> None:
         """A group is there with its function's first line, and for a function that has said nothing yet."""
-        if await self._logs.group(self._tenant, name) is not None:
+        if await self._logs.group(tenant, name) is not None:
             return
         try:
             if not name.startswith(_GROUP):
                 raise UnknownFunction(name)
-            await self._deployments.get(self._tenant, name.removeprefix(_GROUP))
+            await self._deployments.get(tenant, name.removeprefix(_GROUP))
         except UnknownFunction:
             raise UnknownFunction("The specified log group does not exist.") from None
 
-    def _arn(self, name: str) -> str:
-        return f"arn:aws:logs:{REGION}:{self._tenant}:log-group:{name}"
+
+def _arn(tenant: str, name: str) -> str:
+    return f"arn:aws:logs:{REGION}:{tenant}:log-group:{name}"
 
 
 # ── requests ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _group(body: Body) -> str:
+def _group(call: Call) -> str:
     """The group that a request names, by its name or ARN."""
-    group = body.text("logGroupName") or body.text("logGroupIdentifier")
+    group: str = call.get("logGroupName") or call.get("logGroupIdentifier", "")
     group = group.rpartition("log-group:")[2].removesuffix(":*")
     if not group:
-        body.require("logGroupName")
-        body.finish()
+        raise refusal([null("logGroupName")])
     return group
 
 
-def _times(body: Body) -> tuple[int, int]:
+def _times(call: Call) -> tuple[int, int]:
     """The first and the last millisecond that are asked for. CloudWatch's endTime itself is not."""
-    first = body.whole("startTime", 0, _TIME_MAX_MS, 0)
-    return first, body.whole("endTime", 0, _TIME_MAX_MS, _TIME_MAX_MS) - 1
+    first, end = call.get("startTime", 0), call.get("endTime", _TIME_MAX_MS)
+    return min(first, _TIME_MAX_MS), min(end, _TIME_MAX_MS) - 1
 
 
-def _limit(body: Body) -> int:
-    return body.whole("limit", 1, limits.LOG_EVENTS_MAX, limits.LOG_EVENTS_MAX)
+def _limit(call: Call) -> int:
+    limit: int = call.get("limit", limits.LOG_EVENTS_MAX)
+    return limit
 
 
 def _id(place: Place) -> str:
@@ -220,11 +211,12 @@ def _place(text: str) -> Place:
 
 
 def _paged(
-    what: str, rows: list[dict[str, Any]], key: str, after: str, limit: int, descending: bool = False
+    call: Call, what: str, rows: list[dict[str, Any]], key: str, limit: int, descending: bool = False
 ) -> dict[str, Any]:
-    """A page of rows in the order of `key`; the token is the last key of the page before."""
+    """A page of rows in the order of `key`; its token is of the last key of the page before."""
     rows = sorted(rows, key=lambda row: str(row[key]), reverse=descending)
-    if after:
+    if "nextToken" in call:
+        after = str(tokens.decode(what, call["nextToken"], InvalidParameter("The specified nextToken is invalid.")))
         rows = [row for row in rows if (row[key] < after if descending else row[key] > after)]
     page = {what: rows[:limit]}
-    return page | ({"nextToken": rows[limit - 1][key]} if len(rows) > limit else {})
+    return page | ({"nextToken": tokens.encode(what, rows[limit - 1][key])} if len(rows) > limit else {})

@@ -38,6 +38,7 @@ class Model:
         # Clients that once spoke query expect its error codes in a header, whatever they speak now.
         self.query_compatible = "awsQueryCompatible" in metadata
         self.operation_names = frozenset(description["operations"])
+        self.shape_names = frozenset(description["shapes"])
         self._errors = {name for name, shape in description["shapes"].items() if shape.get("exception")}
 
     @functools.cache  # noqa: B019 - models live as long as the process
@@ -45,10 +46,13 @@ class Model:
         """An operation by its name, which must be one of `operation_names`."""
         return self._service.operation_model(name)
 
+    def shape(self, name: str) -> Shape:
+        return self._service.shape_for(name)
+
     @functools.cache  # noqa: B019
     def error(self, name: str) -> Shape | None:
         """The exception of this name; None if the model has none."""
-        return self._service.shape_for(name) if name in self._errors else None
+        return self.shape(name) if name in self._errors else None
 
 
 @functools.cache

@@ -108,7 +108,7 @@ class Protocol:
                 checker(members, "", found)
                 if found:
                     raise refusal(found)
-        output = await handler(Call(tenant, request_id, request.origin, members))
+        output = await handler(Call(tenant, request_id, request.origin, members, route.operation))
         return wire.answer(operation, output or {}, request_id)
 
     def _fault(self, error: Exception, route: Route | None, request: Request, request_id: str) -> Answer:

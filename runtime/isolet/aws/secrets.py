@@ -1,4 +1,4 @@
-"""AWS Secrets Manager's operations on what storage/secrets.py keeps: its JSON over `X-Amz-Target`.
+"""AWS Secrets Manager's operations on what storage/secrets.py keeps.
 
 Served: CreateSecret, PutSecretValue, UpdateSecret, GetSecretValue, DescribeSecret, ListSecrets, DeleteSecret,
 RestoreSecret. Stages are AWSCURRENT and AWSPREVIOUS; rotation, replicas and resource policies are not served.
@@ -8,23 +8,22 @@ Law: no value is in an error, also not one that was refused.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from .. import limits
-from ..errors import InvalidParameter, UnsupportedOperation, ValidationFailed
+from ..errors import InvalidParameter, InvalidToken, UnsupportedOperation, ValidationFailed
 from ..grants import SECRET_NAME
-from ..model import DEFAULT_TENANT, REGION
+from ..model import REGION
 from ..storage.secrets import CURRENT, Change, Secret, Secrets, Value
-from .constraints import Body
-from .targets import Service
+from . import tokens
+from .service import Call, Service
+from .validate import refusal, violation
 
-TARGET = "secretsmanager"
 _PAGE_MAX = 100
+_TAGS_MAX = 50  # Precedent: Secrets Manager.
 _DAYS = (7, 30)
 _ARN = re.compile(r"arn:aws:secretsmanager:[a-z0-9-]+:(\d{12}):secret:(.+)", re.ASCII)
 # What asks for nothing that we do not do.
@@ -40,14 +39,14 @@ _INVALID_NAME = (
 )
 _NAMES: Mapping[str, str] = {
     "InvalidParameterValueException": "InvalidParameterException",
-    "InvalidRequestContentException": "SerializationException",
+    "ServiceException": "InternalServiceError",
+    "TooManyRequestsException": "ThrottlingException",
 }
 
 
 class SecretsService:
-    def __init__(self, secrets: Secrets, tenant: str = DEFAULT_TENANT) -> None:
+    def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
-        self._tenant = tenant
 
     def service(self) -> Service:
         operations = {
@@ -60,155 +59,127 @@ class SecretsService:
             "DeleteSecret": self._delete,
             "RestoreSecret": self._restore,
         }
-        return Service(TARGET, operations, _NAMES)
+        return Service("secretsmanager", operations, _NAMES)
 
     # ── operations ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _create(self, body: Body) -> dict[str, Any]:
-        body.refuse_unserved(_NOT_SERVED)
-        body.require("Name")
-        name = body.text("Name", chars=(1, 512))
-        change = Change(_description(body) or "", _value(body), _version(body), _tags(body))
-        body.finish()
+    async def _create(self, call: Call) -> dict[str, Any]:
+        _refuse_unserved(call)
+        name = call["Name"]
+        change = Change(call.get("Description", ""), _value(call), _version(call), _tags(call))
         if not SECRET_NAME.fullmatch(name):
             raise ValidationFailed(_INVALID_NAME)
-        secret = await self._secrets.create(self._tenant, name, change)
+        secret = await self._secrets.create(call.tenant, name, change)
         return _named(secret) | ({"VersionId": change.version} if change.value is not None else {})
 
-    async def _put(self, body: Body) -> dict[str, Any]:
-        body.refuse_unserved(_NOT_SERVED)
-        name, change = self._name(body), Change(value=_value(body), version=_version(body))
-        if body.texts("VersionStages") not in ([], [CURRENT]):
+    async def _put(self, call: Call) -> dict[str, Any]:
+        _refuse_unserved(call)
+        name, change = _name(call), Change(value=_value(call), version=_version(call))
+        if call.get("VersionStages", [CURRENT]) != [CURRENT]:
             raise UnsupportedOperation(f"VersionStages of your own are not served; leave it out, or give {CURRENT}")
-        body.finish()
         if change.value is None:
             raise InvalidParameter("You must provide either SecretString or SecretBinary.")
-        secret = await self._secrets.change(self._tenant, name, change)
+        secret = await self._secrets.change(call.tenant, name, change)
         return _named(secret) | {"VersionId": change.version, "VersionStages": _stages(secret, change.version)}
 
-    async def _update(self, body: Body) -> dict[str, Any]:
-        body.refuse_unserved(_NOT_SERVED)
-        name, change = self._name(body), Change(_description(body), _value(body), _version(body))
-        body.finish()
-        secret = await self._secrets.change(self._tenant, name, change)
+    async def _update(self, call: Call) -> dict[str, Any]:
+        _refuse_unserved(call)
+        name, change = _name(call), Change(call.get("Description"), _value(call), _version(call))
+        secret = await self._secrets.change(call.tenant, name, change)
         return _named(secret) | ({"VersionId": change.version} if change.value is not None else {})
 
-    async def _get(self, body: Body) -> dict[str, Any]:
-        name = self._name(body)
-        version, stage = body.text("VersionId", chars=(32, 64)), body.text("VersionStage", chars=(1, 256))
-        body.finish()
-        opened = await self._secrets.value(self._tenant, name, version, stage)
-        value = opened.value
+    async def _get(self, call: Call) -> dict[str, Any]:
+        version, stage = call.get("VersionId", ""), call.get("VersionStage", "")
+        opened = await self._secrets.value(call.tenant, _name(call), version, stage)
         return _named(opened.secret) | {
             "VersionId": opened.version,
-            **({"SecretString": value} if isinstance(value, str) else {"SecretBinary": _base64(value)}),
+            "SecretString" if isinstance(opened.value, str) else "SecretBinary": opened.value,
             "VersionStages": _stages(opened.secret, opened.version),
             "CreatedDate": opened.created_ms / 1000,
         }
 
-    async def _describe(self, body: Body) -> dict[str, Any]:
-        name = self._name(body)
-        body.finish()
-        secret = await self._secrets.describe(self._tenant, name)
-        return _described(secret, "VersionIdsToStages")
+    async def _describe(self, call: Call) -> dict[str, Any]:
+        return _described(await self._secrets.describe(call.tenant, _name(call)), "VersionIdsToStages")
 
-    async def _list(self, body: Body) -> dict[str, Any]:
-        count = body.whole("MaxResults", 1, _PAGE_MAX, _PAGE_MAX)
-        after, planned = body.text("NextToken"), body.flag("IncludePlannedDeletion")
-        order = body.text("SortOrder", must="asc|desc", default="asc")
-        body.refuse_unserved({"Filters": [], "SortBy": "name"})
-        body.finish()
-        secrets = [one for one in await self._secrets.all(self._tenant) if planned or one.deleted_ms is None]
-        if order == "desc":
+    async def _list(self, call: Call) -> dict[str, Any]:
+        if call.get("Filters") or call.get("SortBy", "name") != "name":
+            raise UnsupportedOperation("Filters and SortBy are not served by this version of isolet; leave them out")
+        count, planned = call.get("MaxResults", _PAGE_MAX), call.get("IncludePlannedDeletion", False)
+        secrets = [one for one in await self._secrets.all(call.tenant) if planned or one.deleted_ms is None]
+        descending = call.get("SortOrder") == "desc"
+        if descending:
             secrets.reverse()
-        if after:
-            secrets = [one for one in secrets if (one.name < after if order == "desc" else one.name > after)]
+        if "NextToken" in call:
+            after = str(
+                tokens.decode("secrets", call["NextToken"], InvalidToken("The specified NextToken is invalid."))
+            )
+            secrets = [one for one in secrets if (one.name < after if descending else one.name > after)]
         page = {"SecretList": [_described(one, "SecretVersionsToStages") for one in secrets[:count]]}
-        return page | ({"NextToken": secrets[count - 1].name} if len(secrets) > count else {})
+        more = len(secrets) > count
+        return page | ({"NextToken": tokens.encode("secrets", secrets[count - 1].name)} if more else {})
 
-    async def _delete(self, body: Body) -> dict[str, Any]:
-        name = self._name(body)
-        now, days = body.flag("ForceDeleteWithoutRecovery"), body.whole("RecoveryWindowInDays", 0, 1_000, _DAYS[1])
-        body.finish()
-        if now and body.has("RecoveryWindowInDays"):
+    async def _delete(self, call: Call) -> dict[str, Any]:
+        now, days = call.get("ForceDeleteWithoutRecovery", False), call.get("RecoveryWindowInDays", _DAYS[1])
+        if now and "RecoveryWindowInDays" in call:
             raise InvalidParameter("You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.")
         if not _DAYS[0] <= days <= _DAYS[1]:
             raise InvalidParameter("The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).")
-        secret, gone_ms = await self._secrets.delete(self._tenant, name, None if now else days)
+        secret, gone_ms = await self._secrets.delete(call.tenant, _name(call), None if now else days)
         return _named(secret) | {"DeletionDate": gone_ms / 1000}
 
-    async def _restore(self, body: Body) -> dict[str, Any]:
-        name = self._name(body)
-        body.finish()
-        return _named(await self._secrets.restore(self._tenant, name))
-
-    def _name(self, body: Body) -> str:
-        """The secret that SecretId names: by its name or ARN, the latter with or without its last characters."""
-        body.require("SecretId")
-        given = body.text("SecretId", chars=(1, 2_048))
-        arn = _ARN.fullmatch(given)
-        if arn is None:
-            return given
-        name = arn[2]
-        return name[:-7] if re.fullmatch(r".+-[A-Za-z0-9]{6}", name) else name
+    async def _restore(self, call: Call) -> dict[str, Any]:
+        return _named(await self._secrets.restore(call.tenant, _name(call)))
 
 
 # ── what is asked for ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _description(body: Body) -> str | None:
-    text = body.text("Description", chars=(0, 2_048))
-    return text if body.has("Description") else None
+def _refuse_unserved(call: Call) -> None:
+    for member, nothing in _NOT_SERVED.items():
+        if call.get(member) not in (None, nothing, [], ""):
+            raise UnsupportedOperation(f"{member} is not served by this version of isolet; leave it out")
 
 
-def _version(body: Body) -> str:
-    return body.text("ClientRequestToken", chars=(32, 64)) or str(uuid.uuid4())
+def _name(call: Call) -> str:
+    """The secret that SecretId names: by its name or ARN, the latter with or without its last characters."""
+    given: str = call["SecretId"]
+    arn = _ARN.fullmatch(given)
+    if arn is None:
+        return given
+    name = arn[2]
+    return name[:-7] if re.fullmatch(r".+-[A-Za-z0-9]{6}", name) else name
 
 
-def _tags(body: Body) -> dict[str, str]:
-    """`[{Key, Value}…]`."""
-    tags: dict[str, str] = {}
-    for tag in body.raw("Tags") or []:
-        key, value = (tag.get("Key"), tag.get("Value", "")) if isinstance(tag, dict) else (None, None)
-        if not isinstance(key, str) or not isinstance(value, str) or not 1 <= len(key) <= 128 or len(value) > 256:
-            raise InvalidParameter(
-                "Tags are not a list of {Key, Value}, of at most 128 and 256 characters; correct them"
-            )
-        tags[key] = value
-    if len(tags) > 50:
-        raise InvalidParameter("a secret may have 50 tags; remove some")
+def _version(call: Call) -> str:
+    return call.get("ClientRequestToken") or str(uuid.uuid4())
+
+
+def _tags(call: Call) -> dict[str, str]:
+    tags = {tag.get("Key", ""): tag.get("Value", "") for tag in call.get("Tags", ())}
+    if "" in tags:
+        raise InvalidParameter("a tag has no Key; give it one")
+    if len(tags) > _TAGS_MAX:
+        raise InvalidParameter(f"a secret may have {_TAGS_MAX} tags; remove some")
     return tags
 
 
-def _value(body: Body) -> Value | None:
+def _value(call: Call) -> Value | None:
     """SecretString or SecretBinary. What is wrong with it is said without it."""
-    text, encoded = body.raw("SecretString"), body.raw("SecretBinary")
-    if text is not None and encoded is not None:
+    text, binary = call.get("SecretString"), call.get("SecretBinary")
+    if text is not None and binary is not None:
         raise InvalidParameter(
             "You can't specify both a binary secret value and a string secret value in the same secret."
         )
-    if text is not None:
-        if not isinstance(text, str):
-            raise InvalidParameter("SecretString can not be converted to a String")
-        return _sized("secretString", text, len(text.encode("utf-8", "surrogatepass")))
-    if encoded is None:
-        return None
-    try:
-        value = base64.b64decode(encoded, validate=True)
-    except (ValueError, TypeError, binascii.Error):
-        raise InvalidParameter("SecretBinary is not base64; encode the value's bytes") from None
-    return _sized("secretBinary", value, len(value))
-
-
-def _sized(member: str, value: Value, size: int) -> Value:
-    if not 1 <= size <= limits.SECRET_BYTES_MAX:
-        raise ValidationFailed(
-            f"1 validation error detected: Value at '{member}' failed to satisfy constraint: Member must have length "
-            f"between 1 and {limits.SECRET_BYTES_MAX}"
-        )
-    if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
-        raise InvalidParameter("SecretString is no text: it has half of a surrogate pair in it; use SecretBinary")
+    # Of text the model bounds the characters; what is stored is bounded in bytes.
+    if text is not None and len(text.encode()) > limits.SECRET_BYTES_MAX:
+        raise refusal([_too_long("secretString")])
+    value: Value | None = text if text is not None else binary
     return value
+
+
+def _too_long(path: str) -> str:
+    words = f"Member must have length less than or equal to {limits.SECRET_BYTES_MAX}"
+    return violation(None, path, words, sensitive=True)
 
 
 # ── what is answered ────────────────────────────────────────────────────────────────────────────────────────────
@@ -239,7 +210,3 @@ def _described(secret: Secret, stages: str) -> dict[str, Any]:
     if versions:
         shown[stages] = {version: _stages(secret, version) for version in versions}
     return shown | {"CreatedDate": secret.created_ms / 1000}
-
-
-def _base64(value: bytes) -> str:
-    return base64.b64encode(value).decode("ascii")
