@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,14 +17,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message
 
-from ..errors import InvalidRequestContent, IsoletError
+from ..errors import IsoletError
 from ..front import wire
 
 logger = logging.getLogger("isolet.aws")
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-# How a failure is said: (what was raised, request id).
-Failure = Callable[[Exception, str], Response]
 Headers = list[tuple[str, str]]
 
 
@@ -39,7 +37,7 @@ def failure(error: Exception, request_id: str) -> Response:
     return Response(bytes(answer.body), answer.status, dict(line.split(": ", 1) for line in lines if line))
 
 
-def guarded(endpoint: Endpoint, fail: Failure = failure) -> Endpoint:
+def guarded(endpoint: Endpoint) -> Endpoint:
     """The endpoint with a request id on whatever it answers, and its errors said."""
 
     async def call(request: Request) -> Response:
@@ -47,32 +45,14 @@ def guarded(endpoint: Endpoint, fail: Failure = failure) -> Endpoint:
         try:
             response = await endpoint(request)
         except IsoletError as error:
-            response = fail(error, request_id)
+            response = failure(error, request_id)
         except Exception as error:
             logger.exception("request %s, %s %s, failed", request_id, request.method, request.url.path)
-            response = fail(error, request_id)
+            response = failure(error, request_id)
         response.headers["x-amzn-requestid"] = request_id
         return response
 
     return call
-
-
-async def json_body(request: Request) -> Mapping[str, Any]:
-    """The body as a JSON object; an empty one is an empty object. Raises InvalidRequestContent."""
-    content = await request.body()
-    if not content:
-        return {}
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError) as reason:
-        raise InvalidRequestContent(f"Could not parse request body into json: {reason}") from None
-    if not isinstance(value, dict):
-        raise InvalidRequestContent(f"Could not parse request body into json: it is {_kind(value)}, not an object")
-    return value
-
-
-def _kind(value: Any) -> str:
-    return {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}.get(type(value), "a number")
 
 
 async def call(
