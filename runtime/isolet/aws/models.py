@@ -1,7 +1,7 @@
 """AWS's services as botocore describes them: which operations there are, their shapes and their errors.
 
 Laws:
-- A model is loaded once (Lambda's takes 80 ms) and never changes.
+- A model is loaded once (Lambda's takes 13 ms, 80 from a cold disk) and never changes.
 - Only the keeper's process imports botocore; a worker does not (tests/test_tidy.py).
 """
 
