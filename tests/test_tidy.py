@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "plain",
         "records",
         "log_lines",
+        "sigv4",
         "filter_pattern",
         "samples",
         "json_log",

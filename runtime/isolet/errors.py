@@ -269,6 +269,40 @@ class ResourceExists(CallerError):
     name = "ResourceAlreadyExistsException"
 
 
+class Unauthenticated(CallerError):
+    """Nobody whom we know has signed this request (sigv4.py says in which words)."""
+
+    name = "InvalidSignatureException"
+    status = 403
+    http_status = 403
+
+
+class MissingAuthenticationToken(Unauthenticated):
+    """The request is not signed at all."""
+
+    name = "MissingAuthenticationTokenException"
+
+
+class IncompleteSignature(Unauthenticated):
+    """A signature that cannot be read."""
+
+    name = "IncompleteSignatureException"
+    status = 400
+
+
+class InvalidSignature(Unauthenticated):
+    """A signature that is not the request's: another secret, other bytes, another time."""
+
+
+class UnknownAccessKey(Unauthenticated):
+    """An access key that is not there, or not any more."""
+
+    name = "UnrecognizedClientException"
+
+    def __init__(self, message: str = "The security token included in the request is invalid.") -> None:
+        super().__init__(message)
+
+
 class UnknownSecret(CallerError):
     name = "ResourceNotFoundException"
 
