@@ -20,6 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "abi",
         "lifecycle",
+        "cron",
         "routing",
         "price",
         "report",
