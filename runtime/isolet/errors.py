@@ -69,6 +69,10 @@ class ManifestInvalid(CallerError):
     """A `function.toml` that cannot be used: the message gives file, key, reason and cure."""
 
 
+class TemplateInvalid(CallerError):
+    """A SAM or CloudFormation template that cannot be used: the message gives the path in it and the reason."""
+
+
 class ConfigInvalid(CallerError):
     """An `isolet.toml` or an ISOLET_* variable that cannot be used: the message gives file, key, reason and cure."""
 
