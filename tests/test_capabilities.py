@@ -10,7 +10,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,22 +17,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import msgpack
 import pytest
 from botocore.exceptions import ClientError
 
-from cloud import Cloud
 from isolet import abi
+from served import ENVIRONMENT, ISOLET, PATIENCE_S, ROOT, Served
 
-ROOT = Path(__file__).parent.parent
-ENVIRONMENT = {
-    **{name: value for name, value in os.environ.items() if not name.startswith("ISOLET_")},
-    "PYTHONPATH": str(ROOT / "runtime"),
-}
-ISOLET = [sys.executable, "-m", "isolet.cli"]
-PATIENCE_S = 120
 VALUE = "correct-horse-battery"
 
 
@@ -59,57 +50,15 @@ def asking(*request: Any) -> str:
     """
 
 
-class Served:
-    """`isolet serve` with two workers, and what speaks to it."""
+class Server(Served):
+    """A server that functions may reach this machine from."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.start()
+        super().__init__(directory, ISOLET_OUTBOUND_PRIVATE="127.0.0.1")
 
     def start(self) -> None:
-        self.log = os.open(self.directory / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        self.process = subprocess.Popen(
-            [*ISOLET, "serve", "-v", "--port", "0", "--workers", "2", "--data", "data"],
-            cwd=self.directory,
-            env={**ENVIRONMENT, "ISOLET_OUTBOUND_PRIVATE": "127.0.0.1"},
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        found = re.search(r"http://\S+", self.process.stdout.readline())
-        assert found, (self.directory / "log").read_text()
-        self.url = found[0]
-        self.cloud = Cloud(self.url)
-        self.secrets: Any = boto3.client(
-            *("secretsmanager", "us-east-1"),
-            endpoint_url=self.url,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
-
-    def end(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        assert self.process.wait(PATIENCE_S) == 0
-        os.close(self.log)
-
-    def keeper(self) -> int:
-        """The present keeper's process."""
-        log = (self.directory / "log").read_text()
-        return int(re.findall(r"keeper started, pid (\d+)", log)[-1])
-
-    def isolet(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        environment = {**ENVIRONMENT, "ISOLET_ENDPOINT": self.url}
-        return subprocess.run(
-            [*ISOLET, *arguments],
-            cwd=self.directory,
-            env=environment,
-            input=stdin,
-            capture_output=True,
-            timeout=PATIENCE_S,
-        )
+        super().start()
+        self.secrets = self.client("secretsmanager")
 
     def deploy(self, name: str, request: tuple[Any, ...], timeout_s: float = 20, **capabilities: list[str]) -> None:
         directory = self.directory / name
@@ -127,13 +76,13 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    served = Served(tmp_path_factory.mktemp("served"))
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    served = Server(tmp_path_factory.mktemp("served"))
     yield served
     served.end()
 
 
-def test_what_one_function_puts_another_gets_from_every_worker_and_after_a_restart(server: Served) -> None:
+def test_what_one_function_puts_another_gets_from_every_worker_and_after_a_restart(server: Server) -> None:
     server.deploy("put", ("kv.put", "counters", "visits", b"7"), kv=["counters"])
     server.deploy("get", ("kv.get", "counters", "visits"), kv=["counters", "other"])
     assert server.ask("get") == {"ok": None}
@@ -148,7 +97,7 @@ def test_what_one_function_puts_another_gets_from_every_worker_and_after_a_resta
     assert server.ask("put") == {"ok": {"version": 2}}
 
 
-def test_functions_in_every_language_count_together_and_nothing_is_lost(server: Served) -> None:
+def test_functions_in_every_language_count_together_and_nothing_is_lost(server: Server) -> None:
     """Each adds by compare-and-set; what one of them was answered, no other was."""
     for language in ("c", "python", "javascript"):
         done = server.isolet("deploy", str(ROOT / "functions" / "counter" / language))
@@ -162,7 +111,7 @@ def test_functions_in_every_language_count_together_and_nothing_is_lost(server: 
     assert {answer.value["errorType"] for answer in answers if answer.failed} <= {"Contended"}
 
 
-def test_a_keeper_that_dies_under_a_call_is_the_hosts_failure_and_the_next_one_knows_all(server: Served) -> None:
+def test_a_keeper_that_dies_under_a_call_is_the_hosts_failure_and_the_next_one_knows_all(server: Server) -> None:
     server.deploy("keeps", ("kv.put", "n", "kept", b"1"), kv=["n"])
     assert "version" in server.ask("keeps")["ok"]
     with socket.create_server(("127.0.0.1", 0)) as tarpit:
@@ -179,7 +128,7 @@ def test_a_keeper_that_dies_under_a_call_is_the_hosts_failure_and_the_next_one_k
     assert base64.b64decode(server.ask("kept")["ok"]["value"]) == b"1"
 
 
-def test_the_end_of_an_invocation_closes_its_connection_to_the_outside(server: Served) -> None:
+def test_the_end_of_an_invocation_closes_its_connection_to_the_outside(server: Server) -> None:
     with socket.create_server(("127.0.0.1", 0)) as tarpit:
         here = f"127.0.0.1:{tarpit.getsockname()[1]}"
         server.deploy("late", ("fetch", {"url": f"http://{here}/"}), timeout_s=0.2, fetch=[here])
@@ -190,7 +139,7 @@ def test_the_end_of_an_invocation_closes_its_connection_to_the_outside(server: S
                 pass
 
 
-def test_a_grant_is_a_tag_and_its_absence_is_said_with_the_cure(server: Served) -> None:
+def test_a_grant_is_a_tag_and_its_absence_is_said_with_the_cure(server: Server) -> None:
     server.deploy("tagged", ("kv.get", "n", "k"), kv=["n"])
     lambdas = server.cloud.client
     arn = lambdas.get_function(FunctionName="tagged")["Configuration"]["FunctionArn"]
@@ -221,7 +170,7 @@ class Pages(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_function_fetches_what_it_was_granted_and_never_the_metadata(server: Served) -> None:
+def test_a_function_fetches_what_it_was_granted_and_never_the_metadata(server: Server) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Pages) as pages:
         threading.Thread(target=pages.serve_forever, daemon=True).start()
         here = f"127.0.0.1:{pages.server_port}"
@@ -237,7 +186,7 @@ def test_a_function_fetches_what_it_was_granted_and_never_the_metadata(server: S
         pages.shutdown()
 
 
-def test_functions_invoke_each_other_and_end(server: Served) -> None:
+def test_functions_invoke_each_other_and_end(server: Server) -> None:
     server.deploy("leaf", ("random", 4))
     server.deploy("branch", ("invoke", "leaf", {"a": 1}), invoke=["le*"])
     assert len(base64.b64decode(server.ask("branch")["ok"])) == 4
@@ -250,7 +199,7 @@ def test_functions_invoke_each_other_and_end(server: Served) -> None:
     assert "leaf" in usage
 
 
-def test_secrets_are_set_by_boto3_and_read_by_functions_that_may(server: Served) -> None:
+def test_secrets_are_set_by_boto3_and_read_by_functions_that_may(server: Server) -> None:
     created = server.secrets.create_secret(Name="API_KEY", SecretString=VALUE, Description="for the api")
     server.deploy("reads", ("secrets.get", "API_KEY"), secrets=["API_KEY"])
     server.deploy("snoops", ("secrets.get", "API_KEY"), secrets=["OTHER"])
@@ -273,7 +222,7 @@ def test_secrets_are_set_by_boto3_and_read_by_functions_that_may(server: Served)
     assert server.ask("reads")["error"]["type"] == "UnknownSecret"
 
 
-def test_no_secret_is_in_a_snapshot_whatever_initialisation_asks(server: Served) -> None:
+def test_no_secret_is_in_a_snapshot_whatever_initialisation_asks(server: Server) -> None:
     """Initialisation is denied it, is not frozen, and runs in every invocation, where it is granted."""
     server.secrets.create_secret(Name="EARLY", SecretString=VALUE)
     server.deploy("early", ("secrets.get", "EARLY"), secrets=["EARLY"])
@@ -303,7 +252,7 @@ def test_no_secret_is_in_a_snapshot_whatever_initialisation_asks(server: Served)
     server.secrets.delete_secret(SecretId="EARLY", ForceDeleteWithoutRecovery=True)
 
 
-def test_secrets_from_the_command_line(server: Served) -> None:
+def test_secrets_from_the_command_line(server: Server) -> None:
     said = server.isolet("secrets", "set", "CLI_KEY", "--description", "mine", stdin=VALUE.encode() + b"\n")
     assert said.stdout == b"CLI_KEY created\n", said.stderr
     assert server.secrets.get_secret_value(SecretId="CLI_KEY")["SecretString"] == VALUE
@@ -331,14 +280,14 @@ def test_secrets_from_the_command_line(server: Served) -> None:
     ],
 )
 def test_a_value_is_never_an_argument_and_has_its_bounds(
-    server: Served, arguments: tuple[str, ...], stdin: bytes, said: bytes
+    server: Server, arguments: tuple[str, ...], stdin: bytes, said: bytes
 ) -> None:
     answer = server.isolet("secrets", "set", *arguments, stdin=stdin)
     assert answer.returncode in (1, 2)
     assert said in answer.stderr
 
 
-def test_a_person_is_asked_for_the_value_and_does_not_see_it(server: Served) -> None:
+def test_a_person_is_asked_for_the_value_and_does_not_see_it(server: Server) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [*ISOLET, "secrets", "set", "TYPED"],
@@ -366,7 +315,7 @@ def test_a_person_is_asked_for_the_value_and_does_not_see_it(server: Served) -> 
     assert server.secrets.get_secret_value(SecretId="TYPED")["SecretString"] == VALUE
 
 
-def test_no_value_is_in_any_file_or_log_and_calls_are_counted(server: Served) -> None:
+def test_no_value_is_in_any_file_or_log_and_calls_are_counted(server: Server) -> None:
     server.secrets.create_secret(Name="KEPT", SecretString=VALUE)
     server.deploy("a-kv", ("kv.get", "n", "k"), kv=["n"])
     server.deploy("a-fetch", ("fetch", {"url": "http://169.254.169.254/"}), fetch=["169.254.169.254"])
