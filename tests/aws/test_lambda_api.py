@@ -158,7 +158,7 @@ def test_build_that_fails_says_why(aws: Any) -> None:
         settle(aws, "broken")
     failed = aws.get_function_configuration(FunctionName="broken")
     assert (failed["State"], failed["StateReasonCode"]) == ("Failed", "FunctionError")
-    assert "memory" in failed["StateReason"]
+    assert failed["StateReason"] == "the module defines 0 memories, and a guest has exactly one"
     aws.delete_function(FunctionName="broken")
 
 
