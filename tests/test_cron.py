@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from isolet.cron import Cron, Rate, parse
+from isolet.cron import Cron, Rate, latest_due, parse
 from isolet.errors import ValidationFailed
 
 
@@ -120,3 +120,21 @@ def test_next_instant_is_the_least_of_all_minutes_that_match() -> None:
             if matches(cron, datetime.fromtimestamp(instant, UTC))
         )
         assert found == brute, (seed, expression, after)
+
+
+@pytest.mark.parametrize(
+    "expression", ["cron(0/15 * * * ? *)", "cron(0 3 ? * MON *)", "rate(7 minutes)", "rate(1 day)"]
+)
+@pytest.mark.parametrize("missed_s", [-3_600, 0, 59, 60, 900, 3_600, 86_400, 30 * 86_400])
+def test_latest_missed_instant_is_the_last_of_all_that_follow_each_other(expression: str, missed_s: int) -> None:
+    schedule, anchor = parse(expression), at("2026-01-01T00:03")
+    last = at("2026-03-01T12:00")
+    now, expected, instant = last + missed_s, None, schedule.next_after(last, anchor)
+    while instant is not None and instant <= now:
+        expected, instant = instant, schedule.next_after(instant, anchor)
+    assert latest_due(schedule, last, now, anchor) == expected
+
+
+def test_schedule_that_is_over_still_has_its_last_instant() -> None:
+    schedule = parse("cron(0 0 1 1 ? 2020)")
+    assert latest_due(schedule, at("2019-01-01T00:00"), at("2026-01-01T00:00")) == at("2020-01-01T00:00")

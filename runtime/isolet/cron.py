@@ -116,6 +116,26 @@ def parse(expression: str) -> Schedule:
     )
 
 
+def latest_due(schedule: Schedule, last_s: float, now_s: float, anchor_s: float = 0) -> int | None:
+    """The last firing instant in (last_s, now_s], or None: what was missed fires once, not each time.
+
+    A `now_s` before `last_s` (a clock that was set back) gives None. About thirty calls of `next_after`.
+    """
+    found = schedule.next_after(last_s, anchor_s)
+    if found is None or found > now_s:
+        return None
+    # `next_after(t) <= now` holds up to some t and not beyond it: halve towards that t.
+    low, high = found, int(now_s) + 1
+    while low < high:
+        middle = (low + high) // 2
+        later = schedule.next_after(middle, anchor_s)
+        if later is not None and later <= now_s:
+            found = low = later
+        else:
+            high = middle
+    return found
+
+
 # ── fields ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
