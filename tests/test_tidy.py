@@ -32,6 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "filter_pattern",
         "samples",
         "json_log",
+        "datapoints",
     ),
     ("engine", "storage", "supervisor"),
     ("hostcalls", "snapshot", "languages"),

@@ -307,6 +307,16 @@ class UnknownAccessKey(Unauthenticated):
         super().__init__(message)
 
 
+class ParametersClash(CallerError):
+    """Parameters that are right each and cannot be used together."""
+
+    name = "InvalidParameterCombinationException"
+
+
+class TooManyTags(CallerError):
+    name = "TooManyTagsException"
+
+
 class UnknownSecret(CallerError):
     name = "ResourceNotFoundException"
 

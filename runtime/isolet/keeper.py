@@ -125,6 +125,8 @@ class Keeper:
                 locate=locations.url,
             ),
             locations,
+            self.metric_rows,
+            self._clock,
         )
         self._watching: set[asyncio.Task[None]] = set()
         self._controlling: set[asyncio.Task[Any]] = set()

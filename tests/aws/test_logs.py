@@ -213,7 +213,7 @@ def test_function_that_said_nothing_yet_has_an_empty_group(tmp_path: Path) -> No
     [
         ("FilterLogEvents", {"logGroupName": GROUP}, "ResourceNotFoundException", "log group does not exist"),
         ("FilterLogEvents", {"logGroupName": "/other"}, "ResourceNotFoundException", "log group does not exist"),
-        ("FilterLogEvents", {}, "InvalidParameterException", "'logGroupName'"),
+        ("FilterLogEvents", {}, "InvalidParameterException", "Exactly one of logGroupName and logGroupIdentifier"),
         ("GetLogEvents", {"logGroupName": GROUP}, "InvalidParameterException", "'logStreamName'"),
         ("FilterLogEvents", {"logGroupName": GROUP, "limit": 10_001}, "InvalidParameterException", "10000"),
         ("DescribeLogStreams", {"logGroupName": GROUP, "orderBy": "x"}, "InvalidParameterException", "orderBy"),
@@ -249,11 +249,126 @@ def test_operation_that_is_not_served_is_said_so(tmp_path: Path) -> None:
     async def main() -> None:
         async with running_keeper(tmp_path) as keeper:
             logs = Logs(keeper)
-            status, answer = await logs.status("PutLogEvents")
+            status, answer = await logs.status("StartQuery")
             assert status == 501
             assert "FilterLogEvents" in answer["message"]
             await logs.write("a")
             status, _ = await logs.status("FilterLogEvents", logGroupName=GROUP, filterPattern="[ip, user]")
             assert status == 501
+
+    run(main)
+
+
+def test_json_pattern_finds_lines_that_are_json(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running_keeper(tmp_path) as keeper:
+            logs = Logs(keeper)
+            await logs.write("a", text='{"level": "ERROR", "id":')
+            await logs("CreateLogGroup", logGroupName="/mine")
+            await logs("CreateLogStream", logGroupName="/mine", logStreamName="s")
+            now_ms = int(keeper._clock.wall_s() * 1000)
+            events = [{"timestamp": now_ms, "message": f'{{"level": "{level}"}}'} for level in ("INFO", "ERROR")]
+            put = await logs("PutLogEvents", logGroupName="/mine", logStreamName="s", logEvents=events)
+            assert "rejectedLogEventsInfo" not in put
+            asked = {"logGroupName": "/mine", "filterPattern": '{ $.level = "ERROR" }'}
+            (event,) = (await logs("FilterLogEvents", **asked))["events"]
+            assert (event["message"], event["timestamp"]) == ('{"level": "ERROR"}', now_ms)
+
+    run(main)
+
+
+def test_groups_have_retention_and_tags(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running_keeper(tmp_path) as keeper:
+            logs = Logs(keeper)
+            await logs("CreateLogGroup", logGroupName="/mine", tags={"team": "a"})
+            status, answer = await logs.status("CreateLogGroup", logGroupName="/mine")
+            assert (status, answer["__type"]) == (400, "ResourceAlreadyExistsException")
+            assert answer["message"] == "The specified log group already exists"
+            await logs("PutRetentionPolicy", logGroupName="/mine", retentionInDays=14)
+            (group,) = (await logs("DescribeLogGroups"))["logGroups"]
+            assert group["retentionInDays"] == 14
+            await logs("DeleteRetentionPolicy", logGroupName="/mine")
+            (group,) = (await logs("DescribeLogGroups"))["logGroups"]
+            assert "retentionInDays" not in group
+            status, answer = await logs.status("PutRetentionPolicy", logGroupName="/mine", retentionInDays=15)
+            assert (status, answer["__type"]) == (400, "InvalidParameterException")
+            assert "Member must satisfy enum value set: [1, 3, 5, 7, 14" in answer["message"]
+            arn = group["logGroupArn"]
+            await logs("TagResource", resourceArn=arn, tags={"b": "2"})
+            await logs("UntagLogGroup", logGroupName="/mine", tags=["team"])
+            assert (await logs("ListTagsForResource", resourceArn=arn))["tags"] == {"b": "2"}
+            assert (await logs("ListTagsLogGroup", logGroupName="/mine"))["tags"] == {"b": "2"}
+            theirs = arn.replace(TENANT, "111111111111")
+            status, answer = await logs.status("ListTagsForResource", resourceArn=theirs)
+            assert answer["message"] == "The specified log group does not exist."
+            many = {f"k{number}": "" for number in range(50)}
+            status, answer = await logs.status("TagResource", resourceArn=arn, tags=many)
+            assert answer["__type"] == "TooManyTagsException"
+
+    run(main)
+
+
+def test_groups_are_found_by_a_part_of_their_name(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running_keeper(tmp_path) as keeper:
+            logs = Logs(keeper)
+            for name in ("/a/red", "/a/green", "/b/red"):
+                await logs("CreateLogGroup", logGroupName=name)
+
+            async def found(**members: Any) -> list[str]:
+                return [group["logGroupName"] for group in (await logs("DescribeLogGroups", **members))["logGroups"]]
+
+            assert await found(logGroupNamePattern="red") == ["/a/red", "/b/red"]
+            assert await found(logGroupNamePrefix="/a") == ["/a/green", "/a/red"]
+            assert await found(logGroupIdentifiers=["/b/red"]) == ["/b/red"]
+            _, answer = await logs.status("DescribeLogGroups", logGroupNamePrefix="/a", logGroupNamePattern="red")
+            assert "mutually exclusive" in answer["message"]
+
+    run(main)
+
+
+def test_streams_come_by_their_last_event_page_by_page(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running_keeper(tmp_path) as keeper:
+            logs = Logs(keeper)
+            for number in range(5):
+                await logs.write(f"{number}", worker=f"w{number}", at_ms=NOW_MS + (number * 7) % 5)
+            asked: dict[str, Any] = {"logGroupName": GROUP, "orderBy": "LastEventTime", "descending": True, "limit": 2}
+            seen: list[str] = []
+            while True:
+                page = await logs("DescribeLogStreams", **asked)
+                seen += [stream["logStreamName"][-2:] for stream in page["logStreams"]]
+                if "nextToken" not in page:
+                    break
+                asked["nextToken"] = page["nextToken"]
+            assert seen == ["w2", "w4", "w1", "w3", "w0"]
+            _, answer = await logs.status("DescribeLogStreams", **asked | {"logStreamNamePrefix": "2"})
+            assert answer["message"] == "Cannot order by LastEventTime with a logStreamNamePrefix."
+            await logs("DeleteLogStream", logGroupName=GROUP, logStreamName="2023/11/14/[$LATEST]w2")
+            page = await logs("DescribeLogStreams", logGroupName=GROUP)
+            assert len(page["logStreams"]) == 4
+            of_none = {"logGroupName": GROUP, "logStreamName": "2023/11/14/[$LATEST]w2"}
+            _, answer = await logs.status("GetLogEvents", **of_none)
+            assert answer["message"] == "The specified log stream does not exist."
+
+    run(main)
+
+
+def test_events_too_old_or_too_new_are_rejected_and_said(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running_keeper(tmp_path) as keeper:
+            logs = Logs(keeper)
+            await logs("CreateLogGroup", logGroupName="/mine")
+            await logs("CreateLogStream", logGroupName="/mine", logStreamName="s")
+            now_ms, day_ms = int(keeper._clock.wall_s() * 1000), 86_400_000
+            events = [{"timestamp": now_ms + days * day_ms, "message": str(days)} for days in (-20, -15, 0, 1)]
+            of: dict[str, Any] = {"logGroupName": "/mine", "logStreamName": "s"}
+            answer = await logs("PutLogEvents", **of, logEvents=events)
+            assert answer["rejectedLogEventsInfo"] == {"tooOldLogEventEndIndex": 2, "tooNewLogEventStartIndex": 3}
+            kept = (await logs("FilterLogEvents", logGroupName="/mine"))["events"]
+            assert [event["message"] for event in kept] == ["0"]
+            _, answer = await logs.status("PutLogEvents", **of, logEvents=events[::-1])
+            assert answer["message"] == "Log events in a single PutLogEvents request must be in chronological order."
 
     run(main)

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
+from ..clock import Clock
 from ..config import Prices
 from ..deployments import Deployments
 from ..errors import InvalidParameter
@@ -26,8 +27,10 @@ from ..price import PERIODS, usage_table
 from ..records import HOUR_S
 from ..storage.ledger import Ledger
 from ..storage.logs import Logs
+from ..storage.metrics import MetricRows
 from ..storage.packages import Packages
 from ..storage.secrets import Secrets
+from .cloudwatch import CloudWatchService
 from .http import guarded, json_response
 from .lambda_.shapes import details
 from .locations import PATH as LOCATIONS
@@ -53,6 +56,8 @@ def control_app(
     health: Callable[[], dict[str, object]],
     lambda_: Service,
     locations: Locations,
+    metric_rows: MetricRows,
+    clock: Clock,
     tenant: str = DEFAULT_TENANT,
     tenant_of: TenantOf | None = None,
 ) -> Starlette:
@@ -80,7 +85,13 @@ def control_app(
     async def described(request: Request) -> Response:
         return json_response(details(await deployments.get(tenant, request.path_params["name"])))
 
-    services = [lambda_, LogsService(logs, deployments).service(), SecretsService(secrets).service(), sts()]
+    services = [
+        lambda_,
+        LogsService(logs, deployments.get, clock).service(),
+        CloudWatchService(metric_rows, clock).service(),
+        SecretsService(secrets).service(),
+        sts(),
+    ]
     return Starlette(
         routes=[
             Route("/healthz", guarded(healthz), methods=["GET"]),

@@ -57,6 +57,7 @@ class Event(NamedTuple):
     ms: int
     text: str
     taken_ms: int  # CloudWatch's ingestion time
+    end: str = "\n"  # what the line ended with and its text is without; a client's own lines are whole
 
 
 class Page(NamedTuple):
@@ -311,13 +312,15 @@ class Logs:
         await self._database.write(job)
 
     async def put(self, tenant: str, group: str, stream: str, lines: Sequence[tuple[int, str]], now_ms: int) -> None:
-        """Stores a client's own lines, (ms, text) each; there is at least one."""
+        """Stores a client's own lines, (ms, text) each."""
 
         def job(db: sqlite3.Connection) -> None:
             of = _require_group(db, tenant, group)
             to = _find_stream(db, of, stream)
             if to is None:
                 raise UnknownLogs("The specified log stream does not exist.")
+            if not lines:
+                return
             packed = b"".join(msgpack.packb([ms, text]) for ms, text in lines)
             first_ms, last_ms = min(lines)[0], max(lines)[0]
             _add(db, of, to, ("", 0, 0, "put", first_ms, last_ms), now_ms, packed)
@@ -426,10 +429,11 @@ def _events(segments: list[_Segment], after: Place) -> list[Event]:
     """Every line of the segments that comes after a place."""
     events = []
     for segment in segments:
+        end = "" if segment.form == "put" else "\n"
         for number, line in enumerate(_lines(segment), start=1):
             place = Place(segment.id, number)
             if place > after:
-                events.append(Event(place, segment.stream, line.ms, line.text, segment.last_ms))
+                events.append(Event(place, segment.stream, line.ms, line.text, segment.last_ms, end))
     return events
 
 

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import msgpack
 
 from .. import limits
+from ..datapoints import CONCURRENCY
 from ..records import HOUR_S, MINUTE_S, Batch
 from ..samples import Samples, flags
 from .database import Database
@@ -29,7 +30,6 @@ HOURS_KEPT_S = 455 * 86_400
 # Minutes that one transaction of a sweep makes part of their hours.
 _FOLDED_AT_ONCE = 500
 _PEAKS = "peaks"
-CONCURRENCY = "ConcurrentExecutions"
 
 
 class Row(NamedTuple):
