@@ -32,6 +32,10 @@
                                       # may then reach what listens there. `isolet dev` opens loopback by default;
                                       # link-local addresses and clouds' metadata services cannot be opened.
 
+    [asynchronous]
+    retry_s = 60                      # to the first retry of an event whose function failed; twice that to the second
+    throttle_s = 1                    # to the first retry of one that found no room, doubling up to 5 minutes
+
     [control]
     routes_ack_s = 10                 # a worker that takes routes slower is cut off
     request_s = 120
@@ -85,6 +89,12 @@ class BuildLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class AsynchronousDelays:
+    retry_s: float = limits.EVENT_RETRY_S
+    throttle_s: float = limits.EVENT_THROTTLE_S
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     host: str = "127.0.0.1"
     port: int = 8080
@@ -102,6 +112,7 @@ class Config:
     routes_ack_s: float = limits.ROUTES_ACK_S
     request_s: float = limits.CONTROL_REQUEST_S
     outbound_private: tuple[Network, ...] = ()
+    asynchronous: AsynchronousDelays = AsynchronousDelays()
 
     # What lies where in the data directory.
 
@@ -245,6 +256,8 @@ KEYS: Mapping[str, Parse] = {
     "build.memory_bytes": _size(256 * limits.MIB, 64 * limits.GIB),
     "build.at_once": _whole(1, 64),
     "outbound.private": _networks,
+    "asynchronous.retry_s": _seconds(0, 3_600),
+    "asynchronous.throttle_s": _seconds(0.01, 300),
     "control.routes_ack_s": _seconds(0.1, 300),
     "control.request_s": _seconds(1, 3_600),
 }
@@ -339,5 +352,6 @@ def _assembled(values: dict[str, Any]) -> Config:
         **section("cache."),
         build=BuildLimits(**section("build.")),
         **section("control."),
+        asynchronous=AsynchronousDelays(**section("asynchronous.")),
         **{f"outbound_{key}": value for key, value in section("outbound.").items()},
     )

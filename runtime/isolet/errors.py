@@ -249,6 +249,12 @@ class AccessDenied(CallerError):
     http_status = 403
 
 
+class RecursiveInvocation(CallerError):
+    """The last of a chain of functions that invoke each other: it is not run."""
+
+    name = "RecursiveInvocationException"
+
+
 class CallRefused(CallerError):
     """A capability request that is refused in words. `kind` is the error's type in the reply (abi.md section 5.1).
 

@@ -46,6 +46,10 @@ class Fleet:
     def __len__(self) -> int:
         return len(self._members)
 
+    def members(self) -> list[Member]:
+        """Who is attached now."""
+        return list(self._members.values())
+
     def restore(self, rows: Iterable[Served]) -> None:
         """The table of a keeper that starts, before any worker is attached."""
         assert not self._members, "workers are told of changes"

@@ -17,6 +17,7 @@ from typing import Any
 
 from . import limits
 from .addresses import Network
+from .asynchronous import Asynchronous
 from .attached import Attached
 from .aws.app import control_app
 from .aws.http import Headers, call
@@ -27,12 +28,14 @@ from .clock import Clock, SystemClock
 from .config import Prices
 from .deployments import Build, Deployments, Evict
 from .errors import Conflict, InvalidParameter, StorageUnavailable, UnsupportedOperation
+from .event_policies import policy_in
 from .fleet import Fleet
 from .link import Handler, Link
 from .metrics import Metrics
 from .outbound import Outbound
 from .plain import snapshot_to_plain
 from .records import Batch
+from .retry import Delays
 from .serving import Serving
 from .storage.artifacts import read_key
 from .storage.database import Database
@@ -43,6 +46,7 @@ from .storage.ledger import Ledger
 from .storage.logs import Logs
 from .storage.metrics import MetricRows
 from .storage.packages import Packages
+from .storage.queue import Accepted, EventQueue
 from .storage.registry import Registry
 from .storage.secrets import Secrets
 from .uplink import PROTOCOL
@@ -70,6 +74,7 @@ class Keeper:
         routes_ack_s: float = limits.ROUTES_ACK_S,
         outbound_private: Sequence[Network] = (),
         fetch_code: Fetch = no_buckets,
+        event_delays: Delays | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
@@ -97,6 +102,7 @@ class Keeper:
             evict=evict,
             layer_digests=self.layers.digests,
         )
+        self.asynchronous = Asynchronous(EventQueue(self._database, policy_in, event_delays), self.fleet, self._clock)
         self.ledger = Ledger(self._database)
         self.logs = Logs(self._database)
         self.metric_rows = MetricRows(self._database)
@@ -137,6 +143,7 @@ class Keeper:
         self._database.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         await self._database.open()
         await self.deployments.restore()
+        await self.asynchronous.open()
         self._sweeping = asyncio.ensure_future(self._sweep())
 
     async def close(self) -> None:
@@ -145,6 +152,7 @@ class Keeper:
             await asyncio.wait(self._controlling)
         for task in [*self._watching, *([self._sweeping] if self._sweeping is not None else [])]:
             task.cancel()
+        await self.asynchronous.close()
         await self.deployments.close()
         self.outbound.close()
         await self._database.close()
@@ -190,6 +198,8 @@ class Keeper:
     async def _serve(self, link: Link, operation: str, body: Any) -> Any:
         if operation == "records":
             return await self._take(*body)
+        if operation == "accept":
+            return await self._accept(body)
         if operation == "control":
             method, path, query, headers, content = body
             return await self.control(method, path, query, [(name, value) for name, value in headers], content)
@@ -209,6 +219,14 @@ class Keeper:
         if protocol != PROTOCOL:
             raise Conflict(f"worker {pid} speaks protocol {protocol}, this keeper {PROTOCOL}; restart the server")
         await self.fleet.attach(link, f"{worker[:8]}, pid {pid}")
+        self.asynchronous.wake()
+
+    async def _accept(self, plain: list[Any]) -> list[bool]:
+        try:
+            events = [Accepted(*event) for event in plain]
+        except TypeError as reason:
+            raise InvalidParameter(f"a worker sent what are no events: {reason}") from None
+        return await self.asynchronous.accept(events)
 
     async def _take(self, worker: str, sequence: int, plain: list[Any]) -> None:
         try:

@@ -327,6 +327,35 @@ METRIC_ROWS_MAX = 2_000_000
 # Functions that have metrics under their own name; the others share one label. A time series costs a scraper 3 KB.
 METRIC_FUNCTIONS_MAX = 1_000
 
+# An asynchronous invocation's event, as its caller sent it. Precedent: Lambda's 1 MB since 2025.
+EVENT_BYTES_MAX = MIB
+# Precedent: Lambda, "one minute and then two" after a function's error; one second to five minutes after a throttle.
+EVENT_RETRY_S = 60.0
+EVENT_THROTTLE_S = 1.0
+EVENT_THROTTLE_S_MAX = 300.0
+# Workers that one event may lose: what kills five is to blame for it. They come 1, 2, 3 and 4 seconds apart, so that a
+# server which is restarted now and then gives up nothing.
+EVENT_LOSSES_MAX = 5
+# What one tenant may have queued. Ten minutes of work at 300 events a second; 1 GiB is a tenth of a small disk.
+EVENTS_TENANT_MAX = 200_000
+EVENTS_TENANT_BYTES_MAX = GIB
+# Attempts under way: in each worker, of one tenant there, of one function there; and bytes of bodies in the keeper.
+ATTEMPTS_WORKER_MAX = 256
+ATTEMPTS_TENANT_MAX = 192
+ATTEMPTS_FUNCTION_MAX = 128
+ATTEMPTS_BYTES_MAX = 64 * MIB
+assert ATTEMPTS_FUNCTION_MAX < ATTEMPTS_TENANT_MAX < ATTEMPTS_WORKER_MAX < ISOLATES_MAX, "there is room beside"
+assert ATTEMPTS_WORKER_MAX < LINK_CALLS_MAX, "a link has room beside attempts"
+# Events of one turn of a worker's loop go in one message, up to so many bytes.
+ACCEPT_MESSAGE_BYTES = 8 * MIB
+assert EVENT_BYTES_MAX < ACCEPT_MESSAGE_BYTES < LINK_MESSAGE_BYTES_MAX, "an event fits in a message, that in a link's"
+# What an attempt may take beyond its function's own time until its worker is given up.
+ATTEMPT_GRACE_S = 30.0
+# Attempts of a keeper that ends are waited for so long; then the next keeper takes them back.
+ATTEMPTS_CLOSE_S = 1.0
+# After storage failed: until it is asked again.
+EVENT_STORAGE_RETRY_S = 1.0
+
 # ── the control plane ───────────────────────────────────────────────────────────────────────────────────────────
 
 # Writes that share one transaction and its fsync (about 1 ms): enough to be rid of it, few enough that one slow

@@ -43,6 +43,7 @@ from .languages.toolchain import cache_directory
 from .limits import TURN_S
 from .link import SOCKET_PATH_BYTES_MAX, Link, listen, pair
 from .model import SnapshotInfo
+from .retry import Delays
 from .storage.artifacts import Artifacts, read_key
 from .storage.packages import Packages
 from .supervisor import Role, Supervisor
@@ -190,6 +191,7 @@ def make_keeper(config: Config) -> Keeper:
         builds_at_once=config.build.at_once,
         routes_ack_s=config.routes_ack_s,
         outbound_private=config.outbound_private,
+        event_delays=Delays(config.asynchronous.retry_s, config.asynchronous.throttle_s),
     )
 
 

@@ -13,12 +13,14 @@ Laws:
 | `kv` | `[tenant, verb, namespace, key or prefix, value, options]` | what abi.md 5.2 calls `ok` |
 | `fetch` | `[tenant, function, grants, method, url, headers, body, timeout_s, redirect]` | what abi.md 5.3 calls `ok` |
 | `secret` | `[tenant, name]` | its value |
+| `accept` | a list of events, as storage/queue.Accepted | of each whether it is durable, after the commit |
 | `rebuild` | `[digest]`, of an artifact that is missing or corrupt | the SnapshotInfo of a new one, once it is routed |
 
 | keeper → worker | body | reply |
 |---|---|---|
 | `routes` | `[replace, rows, removed]`: with `replace`, the rows (Served) are the whole table | nil, when they serve |
 | `gauges` | nil | `{name: number}` |
+| `attempt` | one of the events of `accept` | `[how it ended, executed version, JSON, message]` |
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ from .plain import served_from_plain, snapshot_from_plain
 logger = logging.getLogger("isolet.uplink")
 
 # Raised when a message changes its meaning: a worker of another version is refused, in words.
-PROTOCOL = 2
+PROTOCOL = 3
 
 Headers = list[tuple[str, str]]
 
@@ -90,6 +92,10 @@ async def _within(seconds: float, what: str) -> Any:
         raise WorkerLost(f"the keeper did not answer within {seconds:g} s ({what}); try again") from None
 
 
+async def _no_attempts(body: list[Any]) -> list[Any]:
+    raise UnsupportedOperation("this worker runs no attempts")
+
+
 @dataclass(frozen=True, slots=True)
 class Downcalls:
     """What the keeper asks of a worker."""
@@ -97,6 +103,8 @@ class Downcalls:
     # (replace, rows, removed as (tenant, name)): returns once invocations see the new table.
     routes: Callable[[bool, Sequence[Served], Sequence[tuple[str, str]]], Awaitable[None]]
     gauges: Callable[[], dict[str, float]]
+    # Runs an attempt of an asynchronous invocation (front/attempts.py).
+    attempt: Callable[[list[Any]], Awaitable[list[Any]]] = _no_attempts
 
     async def __call__(self, operation: str, body: Any) -> Any:
         if operation == "routes":
@@ -106,6 +114,8 @@ class Downcalls:
             return None
         if operation == "gauges":
             return self.gauges()
+        if operation == "attempt":
+            return await self.attempt(body)
         raise UnsupportedOperation(f"a worker has no operation {operation}; is the keeper of another version?")
 
 

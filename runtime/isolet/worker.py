@@ -18,7 +18,9 @@ from starlette.applications import Starlette
 
 from . import limits
 from .engine.engine import Engine, EngineSettings
+from .front.acceptance import Acceptance
 from .front.app import make_app
+from .front.attempts import Attempts
 from .front.door import Door
 from .hostcalls.table import IMPORTS
 from .invoker import Invoker
@@ -67,9 +69,10 @@ class Worker:
         self.invoker = Invoker(
             engine, self.cache, self.scheduler, self.recorder, worker_name=self.name, upward=self._upward, tally=tally
         )
-        self.door = Door(self.routes, self.invoker, billing_step_ms=billing_step_ms)
+        self.door = Door(self.routes, self.invoker, acceptance=Acceptance(self._ask), billing_step_ms=billing_step_ms)
+        self.attempts = Attempts(self.routes.find, self.invoker.invoke)
         self.app: Starlette = make_app(self.door, self._control)
-        self.downcalls = Downcalls(self._take_routes, self.gauges)
+        self.downcalls = Downcalls(self._take_routes, self.gauges, self.attempts)
         self._request_s = request_s
         self._uplink: Uplink | None = None
         self._preloading: set[asyncio.Task[object]] = set()
@@ -83,6 +86,7 @@ class Worker:
         """Sends what is still to be recorded. The door has stopped accepting before."""
         for task in self._preloading:
             task.cancel()
+        await self.attempts.drain(limits.DRAIN_S)
         self.invoker.drop_spares()
         await self.recorder.close()
         self.cache.close()

@@ -429,3 +429,58 @@ async def test_declared_route_never_hides_the_api(open_house: Opener) -> None:
     assert (await house.ask(b"GET /anything HTTP/1.1\r\nHost: a\r\n\r\n")).body == b'"mine"'
     assert (await house.ask(f"GET {PREFIX}hello HTTP/1.1\r\nHost: a\r\n\r\n".encode())).status == 404
     assert json.loads((await house.ask(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")).body)["status"] == "ok"
+
+
+class Acceptance:
+    """Takes events, and answers as it is told."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.events: list[list[Any]] = []
+        self.error = error
+
+    def submit(self, event: list[Any], size: int, done: Any) -> None:
+        self.events.append(event)
+        assert size == len(event[4])
+        done(self.error)
+
+
+async def test_event_is_accepted_as_it_came(house: House) -> None:
+    house.door.acceptance = acceptance = Acceptance()
+    body = b' {"a" : 1} '
+    data = invoke("hello:$LATEST", body, Invocation_Type="Event")
+    reply = await house.ask(data.replace(b"Host:", b"X-Amzn-Trace-Id: Root=1;Lineage=4:0:0\r\nHost:"))
+    assert (reply.status, reply.body, reply.get("x-amz-executed-version")) == (202, b"", None)
+    ((request_id, tenant, name, qualifier, kept, context, trace, depth),) = acceptance.events
+    assert (reply.get("x-amzn-requestid"), tenant, name) == (request_id, "000000000000", "hello")
+    assert (qualifier, kept, context, depth) == ("$LATEST", body, b"\xc0", 4)
+    assert trace == "Root=1;Lineage=4:0:0"
+    assert not house.invoker.submitted
+
+
+async def test_event_that_is_not_durable_is_never_202(house: House) -> None:
+    house.door.acceptance = Acceptance(WorkerLost("the keeper is not there"))
+    await refused(house, invoke(Invocation_Type="Event"), 503, "ServiceException")
+    house.door.acceptance = Acceptance(Throttled("Rate Exceeded", "CallerRateLimitExceeded"))
+    reason = "CallerRateLimitExceeded"
+    await refused(house, invoke(Invocation_Type="Event"), 429, "TooManyRequestsException", Reason=reason)
+
+
+async def test_event_over_a_mebibyte_is_refused(house: House) -> None:
+    house.door.acceptance = acceptance = Acceptance()
+    body = b'"' + b"x" * (limits.EVENT_BYTES_MAX - 1) + b'"'
+    message = "1048577 byte payload is too large for the Event invocation type (limit 1048576 bytes)"
+    data = invoke(body=body, Invocation_Type="Event")
+    await refused(house, data, 413, "RequestTooLargeException", message=message)
+    assert not acceptance.events
+
+
+async def test_chain_of_functions_is_counted_and_ends(open_house: Opener) -> None:
+    house = await open_house(script=returns(1))
+    for depth, status in ((3, 200), (limits.INVOKE_DEPTH_MAX, 400)):
+        head = f"X-Amzn-Trace-Id: Root=1;Lineage={depth}:0:0\r\nHost:".encode()
+        reply = await house.ask(invoke().replace(b"Host:", head))
+        assert reply.status == status
+    assert reply.get("x-amzn-errortype") == "RecursiveInvocationException"
+    (invocation,) = house.invoker.submitted
+    assert invocation.depth == 3
+    assert "Lineage=4:" in invocation.trace_id

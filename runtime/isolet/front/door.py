@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from os import urandom
-from typing import Protocol
+from typing import Any, Protocol
 
 from .. import limits
 from ..clock import Clock, SystemClock
@@ -31,6 +31,13 @@ class Ticket(Protocol):
 
     def cancel(self) -> None:
         """The client left: nobody will read the outcome."""
+
+
+class AcceptanceLike(Protocol):
+    """What the door needs of acceptance.py."""
+
+    def submit(self, event: list[Any], size: int, done: Callable[[Exception | None], None]) -> None:
+        """`done` is called once: with None when the event is durable."""
 
 
 class InvokerLike(Protocol):
@@ -105,12 +112,15 @@ class Door:
         routes: RoutingTable,
         invoker: InvokerLike,
         *,
+        acceptance: AcceptanceLike | None = None,
         http_limits: HttpLimits | None = None,
         clock: Clock | None = None,
         billing_step_ms: int = 1,
     ) -> None:
         self.routes = routes
         self.invoker = invoker
+        # Takes asynchronous invocations; None: they are refused.
+        self.acceptance = acceptance
         self.limits = http_limits or HttpLimits()
         self.clock = clock or SystemClock()
         # Read in every request: the bound method, and for the system's clock the function behind it.

@@ -4,6 +4,8 @@ Laws:
 - The status says whether there was an invocation, never how the function did: that is `X-Amz-Function-Error`.
 - What can be refused without the body (name, qualifier, invocation type, client context) is refused before the body is
   parsed, in this order; then the body is.
+- An Event is answered 202 once the keeper has it on the disk, and never else. Its client may leave: it is run all the
+  same.
 - `X-Amz-Executed-Version` and `X-Amz-Log-Result` are not on the answers of Event and DryRun, whose bodies are empty.
 """
 
@@ -17,8 +19,16 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote
 
-from .. import report
-from ..errors import GuestError, HostError, InvalidRequestContent, UnsupportedOperation, ValidationFailed
+from .. import limits, lineage, report
+from ..errors import (
+    GuestError,
+    HostError,
+    InvalidRequestContent,
+    PayloadTooLarge,
+    RecursiveInvocation,
+    UnsupportedOperation,
+    ValidationFailed,
+)
 from ..model import Invocation, Outcome, Reader, Target
 from ..routing import parse_function_name
 from . import payload, wire
@@ -35,6 +45,7 @@ CLIENT_CONTEXT_BYTES_MAX = 3_583
 
 _FUNCTION_ERROR = b"x-amz-function-error: Unhandled\r\n"
 _EMPTY = wire.Answer(204, b"", b"")
+_ACCEPTED = wire.Answer(202, b"", b"")
 
 
 def is_invoke(method: bytes, path: str) -> bool:
@@ -56,6 +67,8 @@ class InvokeExchange(Invoking):
         self.query = query
         self._tail = False
         self._dry = False
+        # The body of an Event, as it came.
+        self._original: bytes | None = None
         self._invocation: Invocation | None = None
 
     def start(self) -> None:
@@ -69,10 +82,10 @@ class InvokeExchange(Invoking):
             kind = _choice(head, b"x-amz-invocation-type", "invocationType", self.kinds)
             self._tail = _choice(head, b"x-amz-log-type", "logType", ("None", "Tail")) == "Tail"
             context = _client_context(head)
-            if kind == "Event":
-                raise UnsupportedOperation("InvocationType Event is not served yet; use RequestResponse")
             self._dry = kind == "DryRun"
             body, self.body = self.body, b""
+            if kind == "Event":
+                self._original = _bounded(body)
             if len(body) > payload.QUICK_BYTES_MAX:
                 self._step(payload.packing_json(body), target, context)
             else:
@@ -97,11 +110,38 @@ class InvokeExchange(Invoking):
         if self._dry:
             self.answer(_EMPTY._replace(headers=wire.request_id_line(self.request_id)))
             return
+        if self._original is not None:
+            self._accept(target, self._original, context)
+            return
+        trace_id = self.head.trace_id
+        depth = lineage.depth_of(trace_id) if trace_id else 0
+        if depth:
+            if depth >= limits.INVOKE_DEPTH_MAX:
+                self.failed(_recursive())
+                return
+            trace_id = lineage.onward(trace_id, depth, target.arn)
         # The clock of the function starts here: its caller's JSON is not its fault.
         self._invocation = invocation = Invocation(
-            target, self.request_id, event, perf_counter_ns(), context, self.head.trace_id, reader=self.reader
+            target, self.request_id, event, perf_counter_ns(), context, trace_id, depth, reader=self.reader
         )
         self.submit(invocation)
+
+    def _accept(self, target: Target, body: bytes, context: bytes) -> None:
+        assert self.connection is not None, "asked by a started exchange"
+        acceptance = self.connection.door.acceptance
+        if acceptance is None:
+            self.failed(UnsupportedOperation("InvocationType Event is not served here; use RequestResponse"))
+            return
+        trace_id = self.head.trace_id
+        depth = lineage.depth_of(trace_id)
+        event = [self.request_id, target.tenant, target.name, target.qualifier, body, context, trace_id, depth]
+        acceptance.submit(event, len(body), self._accepted)
+
+    def _accepted(self, error: Exception | None) -> None:
+        if error is not None:
+            self.failed(error)
+        else:
+            self.answer(_ACCEPTED._replace(headers=wire.request_id_line(self.request_id)))
 
     def _target(self) -> Target:
         assert self.connection is not None, "asked while starting"
@@ -149,6 +189,22 @@ class InvokeExchange(Invoking):
         if connection is not None:
             connection.door.counters.refused[getattr(error, "name", HostError.name)] += 1
             self.answer(wire.aws_error(error, self.request_id))
+
+
+def _bounded(body: bytes | bytearray) -> bytes:
+    if len(body) > limits.EVENT_BYTES_MAX:
+        raise PayloadTooLarge(
+            f"{len(body)} byte payload is too large for the Event invocation type "
+            f"(limit {limits.EVENT_BYTES_MAX} bytes)"
+        )
+    return bytes(body)
+
+
+def _recursive() -> RecursiveInvocation:
+    return RecursiveInvocation(
+        "Lambda has detected your function being invoked in a recursive loop with other AWS resources and stopped your "
+        "function's invocation."
+    )
 
 
 def _choice(head: Head, name: bytes, member: str, allowed: tuple[str, ...]) -> str:

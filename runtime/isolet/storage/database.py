@@ -259,6 +259,49 @@ MIGRATIONS = (
     );
     CREATE INDEX metrics_by_age ON metrics (period_s, start_s);
     """,
+    # Asynchronous invocations: what is accepted, what is to be told of those that ended, and the books of both.
+    """
+    CREATE TABLE events (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        request_id TEXT NOT NULL UNIQUE,
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        qualifier TEXT NOT NULL,
+        client_context BLOB NOT NULL,
+        trace_id TEXT NOT NULL,
+        depth INTEGER NOT NULL,
+        accepted_ms INTEGER NOT NULL,
+        attempts INTEGER NOT NULL,
+        losses INTEGER NOT NULL,
+        throttles INTEGER NOT NULL,
+        due_ms INTEGER NOT NULL,
+        leased INTEGER NOT NULL,
+        body BLOB NOT NULL
+    );
+    CREATE TABLE deliveries (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        destination TEXT NOT NULL,
+        request_id TEXT NOT NULL,
+        attributes TEXT NOT NULL,
+        trace_id TEXT NOT NULL,
+        depth INTEGER NOT NULL,
+        created_ms INTEGER NOT NULL,
+        attempts INTEGER NOT NULL,
+        due_ms INTEGER NOT NULL,
+        body BLOB NOT NULL
+    );
+    CREATE TABLE books (
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        accepted INTEGER NOT NULL,
+        succeeded INTEGER NOT NULL,
+        dead_lettered INTEGER NOT NULL,
+        expired INTEGER NOT NULL,
+        PRIMARY KEY (tenant, name)
+    ) WITHOUT ROWID;
+    """,
 )
 
 

@@ -1,0 +1,257 @@
+"""Asynchronous invocations, in the keeper: accepts events, has workers run them when their turn comes, ends them.
+
+Laws:
+- `accept` returns once the events are durable; what a worker was told of a refusal was not stored.
+- Every event that is stored is in the lanes, under way, or being ended; when storage fails, it is asked again until it
+  answers. Nothing polls: a turn comes by acceptance, by an end, by a worker's arrival, or when something falls due.
+- Attempts that are under way when the keeper ends are taken back by the next one (storage/queue.py).
+
+The wall clock says how old an event is; how long it waits is measured by the monotonic one, so that a clock which is
+set back delays nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from . import limits
+from .clock import Clock
+from .errors import IsoletError, Overloaded, StorageUnavailable, UnknownFunction, WorkerLost
+from .event_records import Ending, Event
+from .fleet import Fleet, Member
+from .lanes import Lanes, Waiting
+from .retry import Ended, Fate
+from .routing import FunctionRef
+from .storage.queue import Accepted, Books, Claimed, EventQueue
+
+T = TypeVar("T")
+
+logger = logging.getLogger("isolet.asynchronous")
+
+
+class Asynchronous:
+    """The keeper's. `open` it once the routing table is restored; `close` it before the database."""
+
+    def __init__(self, queue: EventQueue, fleet: Fleet, clock: Clock) -> None:
+        self._queue = queue
+        self._fleet = fleet
+        self._clock = clock
+        self._lanes = Lanes()
+        self._news = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self._turning: asyncio.Task[None] | None = None
+        self._attempts: set[asyncio.Task[None]] = set()
+        # By worker: attempts under way, and whether one of them is a suspect.
+        self._loads: dict[Member, list[Waiting]] = {}
+        # Told when something is to be delivered.
+        self.on_told: Callable[[], None] = lambda: None
+
+    async def open(self) -> None:
+        now_ms = self._now_ms()
+        for stored in await self._queue.restore(now_ms):
+            self._lanes.reserve(stored.tenant, stored.bytes)
+            waiting = Waiting(stored.id, stored.tenant, stored.name, stored.bytes, stored.losses > 0)
+            self._lanes.add(waiting, self._due_s(stored.due_ms, now_ms))
+        self._note_quiet()
+        self._turning = asyncio.ensure_future(self._take_turns())
+
+    async def close(self) -> None:
+        if self._turning is not None:
+            self._turning.cancel()
+            await asyncio.wait({self._turning})
+        if self._attempts:
+            await asyncio.wait(self._attempts, timeout=limits.ATTEMPTS_CLOSE_S)
+        for attempt in self._attempts:
+            attempt.cancel()
+        if self._attempts:
+            await asyncio.wait(self._attempts)
+
+    async def accept(self, events: Sequence[Accepted]) -> list[bool]:
+        """For each: whether it is durable; False: its tenant has too many. Raises StorageUnavailable: none is."""
+        room = [self._reserve(event) for event in events]
+        chosen = [event for event, fits in zip(events, room, strict=True) if fits]
+        try:
+            ids = await self._queue.accept(chosen, self._now_ms()) if chosen else []
+        except BaseException:
+            for event in chosen:
+                self._lanes.gone(event.tenant, len(event.body))
+            raise
+        now_s = self._clock.monotonic_s()
+        for event, id in zip(chosen, ids, strict=True):
+            if id is None:
+                self._lanes.gone(event.tenant, len(event.body))
+            else:
+                self._lanes.add(Waiting(id, event.tenant, event.name, len(event.body)), now_s)
+        self._note_quiet()
+        self.wake()
+        return room
+
+    def wake(self) -> None:
+        """Something may have a turn: a worker came, or an event."""
+        self._news.set()
+
+    async def books(self, tenant: str | None = None, name: str | None = None) -> Books:
+        return await self._queue.books(tenant, name)
+
+    async def settled(self) -> None:
+        """Returns once no event is queued."""
+        await self._quiet.wait()
+
+    # ── turns ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _take_turns(self) -> None:
+        while True:
+            self._news.clear()
+            taken = self._lanes.take(self._clock.monotonic_s(), len(self._fleet.members()))
+            if taken:
+                await self._claim(taken)
+            else:
+                await self._pause()
+
+    async def _pause(self) -> None:
+        """Until there is news, or something falls due."""
+        due_s = self._lanes.next_due_s()
+        wait_s = None if due_s is None else max(0.0, due_s - self._clock.monotonic_s())
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._news.wait()
+        except TimeoutError:
+            pass
+
+    async def _claim(self, taken: list[Waiting]) -> None:
+        by_id = {waiting.id: waiting for waiting in taken}
+        claimed = await self._insist(lambda: self._queue.claim(list(by_id)))
+        for one in claimed:
+            self._begin(one, by_id.pop(one.event.id))
+        for gone in by_id.values():
+            self._lanes.ended(gone)
+            self._lanes.gone(gone.tenant, gone.bytes)
+        self._note_quiet()
+
+    def _begin(self, claimed: Claimed, waiting: Waiting) -> None:
+        attempt = asyncio.ensure_future(self._attempt(claimed, waiting))
+        self._attempts.add(attempt)
+        attempt.add_done_callback(self._attempts.discard)
+
+    # ── one attempt ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _attempt(self, claimed: Claimed, waiting: Waiting) -> None:
+        event = claimed.event
+        ending = self._refusal(claimed) or await self._run(event, waiting)
+        told = await self._insist(lambda: self._queue.end(event.id, ending, self._now_ms()))
+        self._lanes.ended(waiting)
+        if told is None or told[0].fate is not Fate.AGAIN:
+            self._lanes.gone(waiting.tenant, waiting.bytes)
+            self._note_quiet()
+        else:
+            verdict = told[0]
+            again = waiting._replace(suspect=verdict.counts.losses > 0)
+            self._lanes.add(again, self._due_s(verdict.due_ms, self._now_ms()))
+        if told is not None and told[1]:
+            self.on_told()
+        self.wake()
+
+    def _refusal(self, claimed: Claimed) -> Ending | None:
+        """Why it is not run at all, if it is not."""
+        event, table = claimed.event, self._fleet.table
+        if self._now_ms() >= claimed.ends_ms:
+            return Ending(Ended.LATE, message="The event is older than its function's maximum event age.")
+        if event.depth >= limits.INVOKE_DEPTH_MAX:
+            return Ending(
+                Ended.REFUSED,
+                message=f"{event.name} is the {event.depth}th of functions that invoke each other; end the chain"
+                " earlier.",
+            )
+        reserved = table.reserved(event.tenant, event.name)
+        if reserved is not None and reserved.limit == 0:
+            return Ending(Ended.REFUSED, message="Rate Exceeded.")
+        try:
+            table.find(FunctionRef(event.tenant, event.name, event.qualifier))
+        except UnknownFunction as unknown:
+            return Ending(Ended.REFUSED, message=unknown.message)
+        return None
+
+    async def _run(self, event: Event, waiting: Waiting) -> Ending:
+        member = self._choose(waiting)
+        if member is None:
+            return Ending(Ended.THROTTLED, message="there is no worker at the moment")
+        load = self._loads.setdefault(member, [])
+        load.append(waiting)
+        timeout_s = self._fleet.table.find(FunctionRef(event.tenant, event.name, event.qualifier)).timeout_s
+        try:
+            async with asyncio.timeout(timeout_s + limits.ATTEMPT_GRACE_S):
+                return _ending(await member.link.request("attempt", _plain(event)))
+        except WorkerLost as lost:
+            return Ending(Ended.LOST, message=lost.message)
+        except TimeoutError:
+            return Ending(Ended.LOST, message=f"no answer within {timeout_s + limits.ATTEMPT_GRACE_S:g} s")
+        except Overloaded as full:
+            return Ending(Ended.THROTTLED, message=full.message)
+        except IsoletError as failed:
+            logger.error("an attempt of %s could not be made: %s", event.name, failed)
+            return Ending(Ended.THROTTLED, message=failed.message)
+        finally:
+            load.remove(waiting)
+            if not load:
+                del self._loads[member]
+
+    def _choose(self, waiting: Waiting) -> Member | None:
+        """The worker with the fewest attempts; for a suspect, one without another suspect if there is one."""
+
+        def burden(member: Member) -> tuple[bool, int]:
+            load = self._loads.get(member, ())
+            return waiting.suspect and any(other.suspect for other in load), len(load)
+
+        return min(self._fleet.members(), key=burden, default=None)
+
+    # ── small things ────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """What storage answers, asked until it does."""
+        while True:
+            try:
+                return await ask()
+            except StorageUnavailable as reason:
+                logger.error("asynchronous invocations wait for storage: %s", reason)
+                await asyncio.sleep(limits.EVENT_STORAGE_RETRY_S)
+
+    def _reserve(self, event: Accepted) -> bool:
+        fits = self._lanes.has_room(event.tenant, len(event.body))
+        if fits:
+            self._lanes.reserve(event.tenant, len(event.body))
+        return fits
+
+    def _note_quiet(self) -> None:
+        if self._lanes.queued:
+            self._quiet.clear()
+        else:
+            self._quiet.set()
+
+    def _now_ms(self) -> int:
+        return int(self._clock.wall_s() * 1000)
+
+    def _due_s(self, due_ms: int, now_ms: int) -> float:
+        return self._clock.monotonic_s() + max(0, due_ms - now_ms) / 1000
+
+
+def _plain(event: Event) -> list[Any]:
+    """The body of an `attempt` (front/attempts.py)."""
+    return [
+        event.request_id,
+        event.tenant,
+        event.name,
+        event.qualifier,
+        event.body,
+        event.client_context,
+        event.trace_id,
+        event.depth,
+    ]
+
+
+def _ending(answer: list[Any]) -> Ending:
+    ended, version, payload, message = answer
+    return Ending(Ended(ended), version, payload, message)

@@ -1,0 +1,119 @@
+"""What is told of an asynchronous invocation that ended, and to whom: Lambda's destination records and dead letters.
+
+Laws:
+- A success is told to OnSuccess. What was given up is told to OnFailure, or where there is none to the dead-letter
+  target of the function; never to both.
+- A dead letter is the event as its caller sent it, with RequestID, ErrorCode and ErrorMessage as attributes. To all
+  others goes a record with request and response.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from .model import LATEST, EventPolicy, function_arn
+from .retry import Counts, Ended, Fate, Verdict
+
+# Precedent: Lambda, "ErrorMessage: the first 1 KB of the error message".
+ERROR_MESSAGE_CHARS_MAX = 1_024
+
+
+class Event(NamedTuple):
+    """An asynchronous invocation as it is stored."""
+
+    id: int
+    request_id: str
+    tenant: str
+    name: str
+    qualifier: str
+    body: bytes  # JSON as its caller sent it; empty: nothing was sent
+    client_context: bytes
+    trace_id: str
+    depth: int
+    accepted_ms: int
+    counts: Counts
+
+
+class Ending(NamedTuple):
+    """How an attempt ended, and what the function answered, as JSON, if it did."""
+
+    ended: Ended
+    version: str = ""  # that was run
+    payload: bytes = b""
+    message: str = ""  # of an error
+
+
+class Delivery(NamedTuple):
+    """What is to be told to whom."""
+
+    tenant: str
+    name: str
+    destination: str  # its ARN
+    request_id: str
+    attributes: str  # of a dead letter, as a JSON object; "": it is a record
+    trace_id: str
+    depth: int  # of the invocation that it is, if its destination is a function
+    body: bytes
+
+
+def deliveries(event: Event, ending: Ending, verdict: Verdict, policy: EventPolicy, now_ms: int) -> list[Delivery]:
+    """What is to be told of an event that is over."""
+    if verdict.fate is Fate.SUCCEEDED:
+        return [_record(event, ending, verdict, policy.on_success, now_ms)] if policy.on_success else []
+    if policy.on_failure:
+        return [_record(event, ending, verdict, policy.on_failure, now_ms)]
+    return [_dead_letter(event, ending, policy.dead_letter)] if policy.dead_letter else []
+
+
+def is_success(record: bytes) -> bool:
+    """Of the body of a record."""
+    condition: str = json.loads(record)["requestContext"]["condition"]
+    return condition == _CONDITION[Fate.SUCCEEDED]
+
+
+_CONDITION = {Fate.SUCCEEDED: "Success", Fate.EXHAUSTED: "RetriesExhausted", Fate.EXPIRED: "EventAgeExceeded"}
+
+
+def _record(event: Event, ending: Ending, verdict: Verdict, destination: str, now_ms: int) -> Delivery:
+    now = datetime.fromtimestamp(now_ms / 1000, UTC)
+    record: dict[str, Any] = {
+        "version": "1.0",
+        "timestamp": f"{now:%Y-%m-%dT%H:%M:%S}.{now_ms % 1000:03d}Z",
+        "requestContext": {
+            "requestId": event.request_id,
+            "functionArn": function_arn(event.tenant, event.name, event.qualifier or LATEST),
+            "condition": _CONDITION[verdict.fate],
+            "approximateInvokeCount": verdict.counts.attempts,
+        },
+        "requestPayload": json.loads(event.body or b"{}"),
+    }
+    if ending.ended in (Ended.SUCCEEDED, Ended.FAILED):
+        record["responseContext"] = {"statusCode": 200, "executedVersion": ending.version}
+        if ending.ended is Ended.FAILED:
+            record["responseContext"]["functionError"] = "Unhandled"
+        record["responsePayload"] = json.loads(ending.payload or b"null")
+    return _delivery(event, destination, json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def _dead_letter(event: Event, ending: Ending, destination: str) -> Delivery:
+    attributes = {
+        "RequestID": event.request_id,
+        "ErrorCode": "200" if ending.ended is Ended.FAILED else "429" if ending.ended is Ended.THROTTLED else "500",
+        "ErrorMessage": ending.message[:ERROR_MESSAGE_CHARS_MAX],
+    }
+    return _delivery(event, destination, event.body or b"{}", json.dumps(attributes))
+
+
+def _delivery(event: Event, destination: str, body: bytes, attributes: str = "") -> Delivery:
+    return Delivery(
+        event.tenant,
+        event.name,
+        destination,
+        event.request_id,
+        attributes,
+        event.trace_id,
+        event.depth + 1,
+        body,
+    )

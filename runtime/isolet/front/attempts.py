@@ -1,0 +1,90 @@
+"""Attempts of asynchronous invocations: what the keeper has this worker run.
+
+An attempt is an invocation like any other: admitted or refused, billed, recorded; only its answer goes to the keeper,
+as `[how it ended, executed version, JSON, message]` (retry.Ended says how).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from time import perf_counter_ns
+from typing import Any
+
+from .. import lineage
+from ..errors import GuestError, IsoletError, UnknownFunction
+from ..model import Invocation, Outcome, Target
+from ..retry import Ended
+from ..routing import FunctionRef
+from . import payload, wire
+
+Find = Callable[[FunctionRef], Target]
+Invoke = Callable[[Invocation], Awaitable[Outcome]]
+
+
+class Attempts:
+    """One worker's."""
+
+    def __init__(self, find: Find, invoke: Invoke) -> None:
+        self._find = find
+        self._invoke = invoke
+        self._under_way: set[asyncio.Task[list[Any]]] = set()
+        self._draining = False
+
+    async def __call__(self, body: list[Any]) -> list[Any]:
+        if self._draining:
+            return [Ended.THROTTLED, "", b"", "the worker is about to end"]
+        task = asyncio.ensure_future(self._attempt(*body))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await task
+
+    async def drain(self, timeout_s: float) -> None:
+        """Takes no more; returns when what is under way has ended, or the time is over."""
+        self._draining = True
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=timeout_s)
+
+    async def _attempt(
+        self,
+        request_id: str,
+        tenant: str,
+        name: str,
+        qualifier: str,
+        body: bytes,
+        client_context: bytes,
+        trace_id: str,
+        depth: int,
+    ) -> list[Any]:
+        try:
+            target = self._find(FunctionRef(tenant, name, qualifier))
+        except UnknownFunction as unknown:  # the keeper knows it: its row is on the way
+            return [Ended.THROTTLED, "", b"", unknown.message]
+        trace_id = lineage.onward(trace_id, depth, target.arn)
+        event = await _packed(body)
+        invocation = Invocation(target, request_id, event, perf_counter_ns(), client_context, trace_id, depth)
+        try:
+            outcome = await self._invoke(invocation)
+            if outcome.error is not None:
+                raise outcome.error
+            return [Ended.SUCCEEDED, target.version, payload.render_json(outcome.value), ""]
+        except GuestError as error:
+            answer = wire.function_error(error, request_id, target.runtime)
+            return [Ended.FAILED, target.version, answer, json.loads(answer)["errorMessage"]]
+        except IsoletError as refused:
+            return [Ended.THROTTLED, "", b"", refused.message]
+
+
+async def _packed(body: bytes) -> bytes:
+    """The event that an accepted body is."""
+    if len(body) <= payload.QUICK_BYTES_MAX:
+        return payload.pack_json(body)
+    packing = payload.packing_json(body)
+    while True:
+        try:
+            next(packing)
+        except StopIteration as packed:
+            value: bytes = packed.value
+            return value
+        await asyncio.sleep(0)

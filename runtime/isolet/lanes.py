@@ -1,0 +1,175 @@
+"""Which asynchronous events are run next: fair between tenants, and between the functions of each.
+
+Laws:
+- Turns go round the tenants that have something due, and within a tenant round its functions: who has 100,000 events
+  waiting delays another's one by one turn.
+- What is under way is bounded, in all and of each tenant, function and byte: a function that takes fifteen minutes
+  leaves room for others.
+- An event whose worker was lost is a suspect: a worker has one of them at a time. So a message that kills workers is
+  found out, and its neighbours are not mistaken for it.
+
+Pure: times are seconds of a monotonic clock, given by the caller. Only what is small is here; bodies are in storage.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from itertools import count
+from typing import NamedTuple
+
+from . import limits
+
+
+class Waiting(NamedTuple):
+    """An event that waits for its turn."""
+
+    id: int
+    tenant: str
+    name: str
+    bytes: int
+    suspect: bool = False
+
+
+class _Function:
+    __slots__ = ("due", "running")
+
+    def __init__(self) -> None:
+        self.due: deque[Waiting] = deque()
+        self.running = 0
+
+
+class _Tenant:
+    __slots__ = ("bytes", "events", "functions", "running", "turns")
+
+    def __init__(self) -> None:
+        self.functions: dict[str, _Function] = {}
+        self.turns: deque[str] = deque()  # the functions with something due
+        self.running = 0
+        # All that are in storage, also those under way.
+        self.events = 0
+        self.bytes = 0
+
+
+class Lanes:
+    def __init__(self) -> None:
+        self._tenants: dict[str, _Tenant] = {}
+        self._turns: deque[str] = deque()  # the tenants with something due
+        self._later: list[tuple[float, int, Waiting]] = []
+        self._suspects: deque[Waiting] = deque()
+        self._order = count()
+        self.running = 0
+        self._bytes_running = 0
+        self._suspects_running = 0
+        self.queued = 0  # all that are in storage
+
+    # ── what is in storage ──────────────────────────────────────────────────────────────────────────────────────
+
+    def has_room(self, tenant: str, size: int) -> bool:
+        """Whether one more event of this tenant may be accepted."""
+        of = self._tenants.get(tenant)
+        if of is None:
+            return True
+        return of.events < limits.EVENTS_TENANT_MAX and of.bytes + size <= limits.EVENTS_TENANT_BYTES_MAX
+
+    def reserve(self, tenant: str, size: int) -> None:
+        """One more is about to be stored: `add` follows, or `gone`."""
+        of = self._tenants.setdefault(tenant, _Tenant())
+        of.events += 1
+        of.bytes += size
+        self.queued += 1
+
+    def gone(self, tenant: str, size: int) -> None:
+        """One is no longer stored."""
+        of = self._tenants[tenant]
+        of.events -= 1
+        of.bytes -= size
+        self.queued -= 1
+        self._forget(tenant)
+
+    # ── turns ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def add(self, event: Waiting, due_s: float) -> None:
+        """It waits from now on, for its time and then for its turn."""
+        heapq.heappush(self._later, (due_s, next(self._order), event))
+
+    def next_due_s(self) -> float | None:
+        """When something more falls due; None: nothing will."""
+        return self._later[0][0] if self._later else None
+
+    def take(self, now_s: float, workers: int) -> list[Waiting]:
+        """Whose turn it is, as many as there is room for with so many workers. They are under way until `ended`."""
+        self._fall_due(now_s)
+        taken: list[Waiting] = []
+        while self._suspects and self._suspects_running < workers:
+            taken.append(self._begin(self._suspects.popleft()))
+        idle = 0  # tenants in a row that had no turn
+        while idle < len(self._turns) and self._room(workers):
+            tenant = self._turns.popleft()
+            event = self._turn(tenant, workers)
+            if self._tenants[tenant].turns:
+                self._turns.append(tenant)
+            if event is None:
+                idle += 1
+            else:
+                idle = 0
+                taken.append(self._begin(event))
+        return taken
+
+    def ended(self, event: Waiting) -> None:
+        """Its attempt is over; what becomes of it is said by `add` or `gone`."""
+        of = self._tenants[event.tenant]
+        of.running -= 1
+        of.functions[event.name].running -= 1
+        self.running -= 1
+        self._bytes_running -= event.bytes
+        self._suspects_running -= event.suspect
+
+    # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _fall_due(self, now_s: float) -> None:
+        while self._later and self._later[0][0] <= now_s:
+            event = heapq.heappop(self._later)[2]
+            if event.suspect:
+                self._suspects.append(event)
+                continue
+            tenant = self._tenants.setdefault(event.tenant, _Tenant())
+            if not tenant.turns:
+                self._turns.append(event.tenant)
+            function = tenant.functions.setdefault(event.name, _Function())
+            if not function.due:
+                tenant.turns.append(event.name)
+            function.due.append(event)
+
+    def _room(self, workers: int) -> bool:
+        most = workers * limits.ATTEMPTS_WORKER_MAX
+        return self.running < most and self._bytes_running < limits.ATTEMPTS_BYTES_MAX
+
+    def _turn(self, tenant: str, workers: int) -> Waiting | None:
+        """The next of this tenant's, of the first function in turn that has not too many under way."""
+        of = self._tenants[tenant]
+        if of.running >= workers * limits.ATTEMPTS_TENANT_MAX:
+            return None
+        for _ in range(len(of.turns)):
+            name = of.turns.popleft()
+            function = of.functions[name]
+            event = function.due.popleft() if function.running < workers * limits.ATTEMPTS_FUNCTION_MAX else None
+            if function.due:
+                of.turns.append(name)
+            if event is not None:
+                return event
+        return None
+
+    def _begin(self, event: Waiting) -> Waiting:
+        of = self._tenants.setdefault(event.tenant, _Tenant())
+        of.running += 1
+        of.functions.setdefault(event.name, _Function()).running += 1
+        self.running += 1
+        self._bytes_running += event.bytes
+        self._suspects_running += event.suspect
+        return event
+
+    def _forget(self, tenant: str) -> None:
+        """Nothing is kept of a tenant without events."""
+        if self._tenants[tenant].events == 0:
+            del self._tenants[tenant]

@@ -1,0 +1,125 @@
+"""Asynchronous invocations, end to end in one process: boto3 sends them, real guests run them, the books are open."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+
+from asynchronous import TENANT, running
+from isolet import limits
+from isolet.config import AsynchronousDelays
+from isolet.storage.queue import Accepted, Books
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_event_is_answered_202_and_run(tmp_path: Path) -> None:
+    async with running(tmp_path) as isolet:
+        await isolet.deploy("answers")
+        sent = [await isolet.send("answers") for _ in range(5)]
+        assert len(set(sent)) == 5
+        await isolet.settled()
+        assert await isolet.asynchronous.books(TENANT, "answers") == Books(5, 5, 0, 0, 0)
+
+
+async def test_failing_event_is_tried_three_times_under_one_request_id(tmp_path: Path) -> None:
+    async with running(tmp_path) as isolet:
+        await isolet.deploy("raises")
+        request_id = await isolet.send("raises")
+        await isolet.settled()
+        assert await isolet.asynchronous.books() == Books(1, 0, 1, 0, 0)
+        await isolet.server.worker.recorder.flush()
+        found = await isolet.server.keeper.logs.page(TENANT, "/aws/lambda/raises")
+        starts = [event.text for event in found.events if event.text.startswith("START")]
+        assert len(starts) == 3
+        assert all(request_id in message for message in starts)
+
+
+async def test_bad_events_are_refused_in_lambdas_words(tmp_path: Path) -> None:
+    async with running(tmp_path) as isolet:
+        await isolet.deploy("answers")
+        for name, payload, code, words in [
+            ("nobody", b"{}", "ResourceNotFoundException", "Function not found"),
+            ("answers", b"{", "InvalidRequestContentException", "Could not parse request body into json"),
+            (
+                *("answers", b'"' + b"x" * limits.EVENT_BYTES_MAX + b'"', "RequestTooLargeException"),
+                "1048578 byte payload is too large for the Event invocation type (limit 1048576 bytes)",
+            ),
+        ]:
+            with pytest.raises(ClientError) as refused:
+                await isolet.send(name, payload)
+            assert refused.value.response["Error"]["Code"] == code
+            assert words in refused.value.response["Error"]["Message"]
+        largest = b'"' + b"x" * (limits.EVENT_BYTES_MAX - 2) + b'"'
+        await isolet.send("answers", largest)
+        assert (await isolet.asynchronous.books()).accepted == 1
+
+
+async def test_without_a_keeper_nothing_is_accepted(tmp_path: Path) -> None:
+    async with running(tmp_path) as isolet:
+        await isolet.deploy("answers")
+        await isolet.server.worker._keeper._link.close()
+        with pytest.raises(ClientError) as refused:
+            await isolet.send("answers")
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+
+
+async def test_restart_keeps_events(tmp_path: Path) -> None:
+    slow = AsynchronousDelays(3_600, 1)
+    async with running(tmp_path, asynchronous=slow) as isolet:
+        await isolet.deploy("raises")
+        for _ in range(3):
+            await isolet.send("raises")
+    async with running(tmp_path) as isolet:
+        books = await isolet.asynchronous.books()
+        assert (books.accepted, books.balance) == (3, 0)
+        assert books.queued == 3
+        # They wait for their hour: a new event of theirs does not.
+        await isolet.deploy("answers")
+        await isolet.send("answers")
+
+
+async def test_event_of_a_deleted_function_is_given_up(tmp_path: Path) -> None:
+    async with running(tmp_path, asynchronous=AsynchronousDelays(1, 1)) as isolet:
+        await isolet.deploy("raises")
+        await isolet.send("raises")
+        await isolet.ask(isolet.cloud.remove, "raises")
+        await isolet.settled()
+        assert await isolet.asynchronous.books() == Books(1, 0, 1, 0, 0)
+
+
+async def test_chain_ends_at_its_depth(tmp_path: Path) -> None:
+    """What is the last of sixteen is run; the one after it is not."""
+    async with running(tmp_path) as isolet:
+        await isolet.deploy("answers")
+        for depth in (limits.INVOKE_DEPTH_MAX - 1, limits.INVOKE_DEPTH_MAX):
+            trace = f"Root=1-2-3;Lineage={depth}:0:0"
+            await isolet.asynchronous.accept(
+                [Accepted(str(uuid.uuid4()), TENANT, "answers", "", b"{}", trace_id=trace, depth=depth)]
+            )
+        await isolet.settled()
+        assert await isolet.asynchronous.books() == Books(2, 1, 1, 0, 0)
+
+
+async def test_many_clients_share_commits(tmp_path: Path) -> None:
+    async with running(tmp_path) as isolet:
+        await isolet.deploy("answers")
+        await asyncio.gather(*(isolet.send("answers") for _ in range(64)))
+        await isolet.settled()
+        assert await isolet.asynchronous.books() == Books(64, 64, 0, 0, 0)
+
+
+async def test_tenant_with_too_many_events_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "EVENTS_TENANT_MAX", 2)
+    async with running(tmp_path, asynchronous=AsynchronousDelays(3_600, 1)) as isolet:
+        await isolet.deploy("raises")
+        await isolet.send("raises")
+        await isolet.send("raises")
+        with pytest.raises(ClientError) as refused:
+            await isolet.send("raises")
+        assert refused.value.response["Error"]["Code"] == "TooManyRequestsException"
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429

@@ -1,0 +1,87 @@
+"""Whose turn it is: fairness as a film of ids."""
+
+from __future__ import annotations
+
+from isolet import limits
+from isolet.lanes import Lanes, Waiting
+
+
+def queued(*names: str, suspect: bool = False) -> Lanes:
+    """Lanes with one due event for each `tenant/function`, in this order, numbered from 0."""
+    lanes = Lanes()
+    for id, name in enumerate(names):
+        tenant, _, function = name.partition("/")
+        lanes.reserve(tenant, 10)
+        lanes.add(Waiting(id, tenant, function, 10, suspect), 0.0)
+    return lanes
+
+
+def test_tenants_take_turns_whatever_they_have_queued() -> None:
+    lanes = queued(*["a/f"] * 4, "b/f", "b/f", "c/f")
+    assert [event.id for event in lanes.take(0.0, 1)] == [0, 4, 6, 1, 5, 2, 3]
+
+
+def test_functions_of_a_tenant_take_turns() -> None:
+    lanes = queued(*["a/f"] * 3, "a/g", "a/g")
+    assert [event.id for event in lanes.take(0.0, 1)] == [0, 3, 1, 4, 2]
+
+
+def test_flood_of_one_tenant_leaves_room_for_another() -> None:
+    lanes = queued(*["a/f"] * 1_000)
+    assert len(lanes.take(0.0, 1)) == limits.ATTEMPTS_FUNCTION_MAX
+    lanes.reserve("b", 1)
+    lanes.add(Waiting(5_000, "b", "f", 1), 1.0)
+    assert [event.id for event in lanes.take(1.0, 1)] == [5_000]
+
+
+def test_each_end_makes_room_for_one() -> None:
+    lanes = queued(*["a/f"] * 200)
+    first = lanes.take(0.0, 1)
+    assert lanes.take(0.0, 1) == []
+    lanes.ended(first[0])
+    assert [event.id for event in lanes.take(0.0, 1)] == [limits.ATTEMPTS_FUNCTION_MAX]
+
+
+def test_without_workers_nobody_has_a_turn() -> None:
+    lanes = queued("a/f", "b/f")
+    assert lanes.take(0.0, 0) == []
+    assert len(lanes.take(0.0, 1)) == 2
+
+
+def test_events_wait_for_their_time() -> None:
+    lanes = queued("a/f")
+    lanes.reserve("a", 10)
+    lanes.add(Waiting(7, "a", "f", 10), 5.0)
+    assert [event.id for event in lanes.take(4.9, 1)] == [0]
+    assert lanes.next_due_s() == 5.0
+    assert [event.id for event in lanes.take(5.0, 1)] == [7]
+    assert lanes.next_due_s() is None
+
+
+def test_suspects_are_run_one_by_one_in_each_worker() -> None:
+    lanes = queued(*["a/f"] * 3, suspect=True)
+    taken = lanes.take(0.0, 2)
+    assert [event.id for event in taken] == [0, 1]
+    assert lanes.take(0.0, 2) == []
+    lanes.ended(taken[1])
+    assert [event.id for event in lanes.take(0.0, 2)] == [2]
+
+
+def test_bodies_under_way_are_bounded() -> None:
+    lanes = Lanes()
+    for id in range(100):
+        lanes.reserve("a", limits.EVENT_BYTES_MAX)
+        lanes.add(Waiting(id, "a", "f", limits.EVENT_BYTES_MAX), 0.0)
+    assert len(lanes.take(0.0, 4)) == limits.ATTEMPTS_BYTES_MAX // limits.EVENT_BYTES_MAX
+
+
+def test_what_a_tenant_may_queue_is_bounded() -> None:
+    lanes = Lanes()
+    for _ in range(limits.EVENTS_TENANT_MAX):
+        assert lanes.has_room("a", 1)
+        lanes.reserve("a", 1)
+    assert not lanes.has_room("a", 1)
+    assert lanes.has_room("b", 1)
+    lanes.gone("a", 1)
+    assert lanes.has_room("a", 1)
+    assert not lanes.has_room("a", limits.EVENTS_TENANT_BYTES_MAX)
