@@ -17,7 +17,7 @@ import sys
 import uuid
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -57,7 +57,7 @@ _NICENESS: Final = 10
 class BuildRequest:
     """What is built, for whom, and where the artifact goes."""
 
-    package_path: str  # a zip with function.wasm in it
+    package_path: str  # a zip with function.wasm in it, or source
     name: str
     arn: str
     memory_mb: int
@@ -70,6 +70,8 @@ class BuildRequest:
     warmup: str = ""
     # Lambda's name of what runs it: an interpreter's, or anything else for a package with a module in it.
     runtime: str = "provided.al2023"
+    # Zips that are merged under /opt, the lowest first.
+    layer_paths: Sequence[str] = ()
     # Where compiled interpreters outlive the server's data. Empty: nowhere.
     cache_path: str = ""
 
@@ -178,6 +180,7 @@ def _kept(request: BuildRequest, fingerprint: bytes) -> Artifacts | None:
 
 def _guest(request: BuildRequest, library: Mapping[str, bytes]) -> Guest:
     """What a function is initialised with."""
+    from .hostcalls.layers import Layers
     from .hostcalls.state import HostConstants, HostState
     from .snapshot.capture import Guest
 
@@ -191,6 +194,7 @@ def _guest(request: BuildRequest, library: Mapping[str, bytes]) -> Guest:
         package=package,
         handler=request.handler,
         library=library,
+        layers=Layers([PackageFiles(Path(path), hidden="") for path in request.layer_paths]),
     )
     return Guest(
         memory_bytes_max=request.memory_mb * limits.MIB,

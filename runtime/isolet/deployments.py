@@ -219,6 +219,7 @@ class Deployments:
             tags=dict(tags),
             layers=layers,
         )
+        await self._require_room(function)
         self._require_acceptable(function)
         entry = Entry(function)
 
@@ -241,6 +242,7 @@ class Deployments:
         source = _is_source(change.settings(entry.function.settings))
         stored = None if change.package is None else await asyncio.to_thread(self._packages.put, change.package, source)
         changed = self._changed(entry.function, change, stored)
+        await self._require_room(changed)
         self._require_acceptable(changed)
         new = self._entry_of_change(entry, changed)
 
@@ -294,6 +296,12 @@ class Deployments:
         """Refuses at once what is known to fail: bytes that were refused before, routes that are taken."""
         self._require_not_refused(_key(function))
         self._require_routes(target_of(function, _NO_SNAPSHOT))
+
+    async def _require_room(self, function: Function) -> None:
+        """Raises InvalidParameter if there is too much in its layers."""
+        if function.layers:
+            digests = [layer.digest for layer in function.layers]
+            await asyncio.to_thread(self._packages.require_room, function.package_digest, digests)
 
     def _require_not_refused(self, key: tuple[Any, ...]) -> None:
         if refused := self._refused.get(key):
@@ -479,6 +487,7 @@ class Deployments:
             environment=dict(settings.environment),
             warmup=settings.warmup,
             runtime=settings.runtime,
+            layer_paths=[str(self._packages.path(layer.digest)) for layer in function.layers],
         )
 
     def _refuse(self, key: tuple[Any, ...], refusal: CallerError) -> None:

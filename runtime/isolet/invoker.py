@@ -28,6 +28,7 @@ from .engine.engine import Engine
 from .engine.host import Wait
 from .engine.isolate import Isolate
 from .errors import Cancelled, EngineFault, IsoletError, PayloadTooLarge, Throttled, TimedOut
+from .hostcalls.layers import Layers, SharedLayers
 from .hostcalls.state import HostConstants, HostState, Upward
 from .log_lines import group_name, stream_name
 from .model import Invocation, Outcome, Reserved, Served, Target, Usage
@@ -94,7 +95,9 @@ class Prepared:
         "timeout_ns",
     )
 
-    def __init__(self, target: Target, tenant: Tenant, package: Mapping[str, bytes], worker_name: str) -> None:
+    def __init__(
+        self, target: Target, tenant: Tenant, package: Mapping[str, bytes], layers: Layers, worker_name: str
+    ) -> None:
         self.target = target
         self.tenant = tenant
         self.share = tenant.functions.setdefault(target.name, Share())
@@ -126,6 +129,7 @@ class Prepared:
             tenant=target.tenant,
             capabilities=target.capabilities,
             upward=tenant.upward,
+            layers=layers,
         )
 
     def snapshot(self) -> Loaded | None:
@@ -314,6 +318,7 @@ class Invoker:
         # What this worker counts together with the others.
         self.tally = tally or Tally(1).column(0)
         self._worker_name = worker_name
+        self._layers = SharedLayers(cache.layer)
         # Makes what the capabilities of a tenant's functions ask of those above.
         self._upward = upward
         self._concurrency_max = concurrency_tenant_max
@@ -392,7 +397,8 @@ class Invoker:
 
     def _prepare(self, target: Target) -> Prepared:
         tenant = self._tenant(target.tenant)
-        prepared = Prepared(target, tenant, self.cache.package(target.package_digest), self._worker_name)
+        package, layers = self.cache.package(target.package_digest), self._layers.of(target.layer_digests)
+        prepared = Prepared(target, tenant, package, layers, self._worker_name)
         self._prepared[id(target)] = prepared
         return prepared
 

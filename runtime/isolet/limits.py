@@ -47,15 +47,18 @@ PAYLOAD_BYTES_MAX = 6_291_556
 STREAM_BYTES_MAX = 20 * MIB
 # What msgpack may add around a maximal body: envelope, context, headers.
 ENVELOPE_BYTES_MAX = 512 * KIB
-# Precedent: Lambda's direct zip upload of 50 MB, which is base64 in JSON; 250 MB unzipped.
+# Precedent: Lambda's direct zip upload of 50 MB, which is base64 in JSON; 250 MB unzipped, layers included. A zip from
+# S3 may be as large as what is in it.
 PACKAGE_ZIP_BYTES_MAX = 50 * MIB
 PACKAGE_BYTES_MAX = 250 * MIB
+LAYERS_MAX = 5  # of a function. Precedent: Lambda.
 PACKAGE_FILES_MAX = 1_000
 # A bomb: 42.zip has 106,000; wasm, text and images are under 20. Small files of one byte's repetition are no harm.
 PACKAGE_RATIO_MAX = 100
 PACKAGE_RATIO_FREE_BYTES = MIB
 PACKAGE_PATH_CHARS_MAX = 512
-CONTROL_BODY_BYTES_MAX = 70 * MIB
+# Precedent: Lambda's "Request must be smaller than 70167211 bytes for the CreateFunction operation".
+CONTROL_BODY_BYTES_MAX = 70_167_211
 assert PACKAGE_ZIP_BYTES_MAX * 4 / 3 < CONTROL_BODY_BYTES_MAX, "a maximal zip fits in its base64 request"
 
 # ── the ABI ─────────────────────────────────────────────────────────────────────────────────────────────────────

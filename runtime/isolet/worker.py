@@ -62,7 +62,14 @@ class Worker:
         self.scheduler = Scheduler(asyncio.get_running_loop())
         self.recorder = Recorder(self._send_records, billing_step_ms)
         self.cache = SnapshotCache(
-            engine, artifacts, self._rebuild, packages.files, snapshots_max, image_bytes_max, idle_image_bytes_max
+            engine,
+            artifacts,
+            self._rebuild,
+            packages.files,
+            snapshots_max,
+            image_bytes_max,
+            idle_image_bytes_max,
+            layers=packages.layer,
         )
         # What was asked of those above, by capability: calls, bytes up, bytes down.
         self.asked: dict[str, list[int]] = {}

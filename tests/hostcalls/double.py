@@ -8,6 +8,7 @@ from typing import Any
 
 from isolet.engine.host import Wait
 from isolet.errors import AbiViolation, OutOfFuel
+from isolet.hostcalls.layers import Layers
 from isolet.hostcalls.state import HostConstants, HostState
 from isolet.hostcalls.table import IMPORTS
 
@@ -16,13 +17,17 @@ U32, U64 = (1 << 32) - 1, (1 << 64) - 1
 
 READ, WRITE = 1 << 1, 1 << 6
 CREATE, DIRECTORY, EXCLUSIVE, TRUNCATE = 1, 2, 4, 8
-TASK, TMP = 3, 4
+TASK, TMP, OPT = 3, 4, 5
 
 
 def constants(
-    package: Mapping[str, bytes] | None = None, environment: Sequence[bytes] = (), memory_mb: int = 1
+    package: Mapping[str, bytes] | None = None,
+    environment: Sequence[bytes] = (),
+    memory_mb: int = 1,
+    layers: Sequence[Mapping[str, bytes]] = (),
 ) -> HostConstants:
-    return HostConstants("greet", "$LATEST", "arn:aws:lambda:x", memory_mb, environment, package or {})
+    arn = "arn:aws:lambda:x"
+    return HostConstants("greet", "$LATEST", arn, memory_mb, environment, package or {}, layers=Layers(layers))
 
 
 class Guest:

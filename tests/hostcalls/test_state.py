@@ -38,8 +38,8 @@ def test_files_left_open_or_behind_cannot_be_frozen() -> None:
     problems = guest.state.frozen_problems()
     assert len(problems) == 4
     text = "\n".join(problems)
-    assert "descriptor 5 is left open; close it" in text
-    assert "descriptor 6" in text
+    assert "descriptor 6 is left open; close it" in text
+    assert "descriptor 7" in text
     assert "/tmp/d is left; remove it" in text
     assert "/tmp/d/bad\\n\\x1b[31mname is left" in text
     assert all(problem.isprintable() for problem in problems)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostcalls.double import CREATE, DIRECTORY, READ, TASK, TMP, TRUNCATE, U32, U64, WRITE, Guest, constants
+from hostcalls.double import CREATE, DIRECTORY, OPT, READ, TASK, TMP, TRUNCATE, U32, U64, WRITE, Guest, constants
 from isolet import limits
 from isolet.errors import AbiViolation
 from isolet.hostcalls import errno
@@ -211,7 +211,7 @@ def test_descriptors_read_and_write_as_they_were_opened() -> None:
     assert guest.write_file(neither, b"x") == -errno.BADF
 
 
-@pytest.mark.parametrize("fd", [5, 6, 1023, 1024, 1 << 31, U32])
+@pytest.mark.parametrize("fd", [6, 7, 1023, 1024, 1 << 31, U32])
 def test_what_is_not_open_is_bad(fd: int) -> None:
     guest = Guest()
     calls = {
@@ -394,7 +394,7 @@ def test_preopened_directories_are_not_renumbered(fd: int, to: int) -> None:
 
 def test_preopened_directories_have_names() -> None:
     guest = Guest()
-    for fd, name in ((TASK, b"/var/task"), (TMP, b"/tmp")):
+    for fd, name in ((TASK, b"/var/task"), (TMP, b"/tmp"), (OPT, b"/opt")):
         assert guest.call("fd_prestat_get", fd, 0) == 0
         assert struct.unpack("<B3xI", guest.read(0, 8)) == (0, len(name))
         assert guest.call("fd_prestat_dir_name", fd, 32, len(name)) == 0
@@ -402,7 +402,7 @@ def test_preopened_directories_have_names() -> None:
         assert guest.call("fd_prestat_dir_name", fd, 64, len(name) - 1) == errno.NAMETOOLONG
         assert not guest.memory[64]
     made(guest)
-    for fd in (0, 1, 2, 5):
+    for fd in (0, 1, 2, 6):
         assert guest.call("fd_prestat_get", fd, 0) == errno.BADF
 
 

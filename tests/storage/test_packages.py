@@ -218,9 +218,8 @@ def test_sizes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "PACKAGE_BYTES_MAX", 5_000)
     with pytest.raises(InvalidParameter, match="Unzipped size must be smaller than 5000 bytes"):
         check(content)
-    monkeypatch.setattr(limits, "PACKAGE_ZIP_BYTES_MAX", 5_000)
-    with pytest.raises(InvalidParameter, match="at most 5,000"):
-        check(content)
+    with pytest.raises(InvalidParameter, match="Unzipped size must be smaller than 5000 bytes"):
+        check(b"x" * 5_001)
     monkeypatch.undo()
     monkeypatch.setattr(limits, "MODULE_BYTES_MAX", 100)
     with pytest.raises(ModuleInvalid, match="strip its debug information"):
@@ -239,3 +238,54 @@ def test_mutated_zip_is_taken_or_refused_in_our_words(changes: list[tuple[int, i
         content[at % len(content)] = value
     with contextlib.suppress(CallerError):
         check(bytes(content))
+
+
+# ── layers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_layer_needs_no_module_and_hides_none(tmp_path: Path) -> None:
+    packages = Packages(tmp_path)
+    plain = packages.put_layer(zipped(("python/a.py", b"A = 1")))
+    assert plain.module_bytes == 0
+    assert dict(packages.layer(plain.digest)) == {"python/a.py": b"A = 1"}
+    with_module = packages.put_layer(zipped((MODULE_FILE, b"not even a module")))
+    assert dict(packages.layer(with_module.digest)) == {MODULE_FILE: b"not even a module"}
+    assert dict(packages.files(with_module.digest)) == {}
+
+
+@pytest.mark.parametrize("bad", ["../up", "/etc/passwd", "a\\b", "a/./b", "C:/x"])
+def test_a_layer_is_held_to_the_rules_of_a_package(tmp_path: Path, bad: str) -> None:
+    packages = Packages(tmp_path)
+    with pytest.raises(InvalidParameter, match="not a path below its top"):
+        packages.put_layer(zipped((bad, b"x")))
+    link = zipfile.ZipInfo("link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    for members in ((link, b"/etc"),), (("a", b"1"), ("a", b"2")), (("bomb", bytes(200 << 20)),):
+        with pytest.raises(InvalidParameter):
+            packages.put_layer(zipped(*members))
+    with pytest.raises(InvalidParameter, match="Could not unzip uploaded file"):
+        packages.put_layer(b"PK no zip")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_layers_and_package_fit_together_or_are_refused_in_lambdas_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = Packages(tmp_path)
+    function = packages.put(zipped(("index.js", os.urandom(400))), source=True).digest
+    layers = [packages.put_layer(zipped((str(n), os.urandom(200)))).digest for n in range(6)]
+    monkeypatch.setattr(limits, "PACKAGE_BYTES_MAX", 1_000)
+    packages.require_room(function, layers[:3])
+    with pytest.raises(InvalidParameter) as refused:
+        packages.require_room(function, layers[:4])
+    words = "Function code combined with layers exceeds the maximum allowed size of 1000 bytes. The actual size is 1200"
+    assert refused.value.message == f"{words} bytes."
+    monkeypatch.setattr(limits, "PACKAGE_BYTES_MAX", 900)
+    with pytest.raises(InvalidParameter) as refused:
+        packages.require_room(function, layers[:5])
+    assert refused.value.message == "Layers consume more than the available size of 900 bytes"
+    with pytest.raises(InvalidParameter) as refused:
+        packages.require_room(function, layers)
+    assert refused.value.message == "Cannot reference more than 5 layers."
+    with pytest.raises(StorageUnavailable):
+        packages.require_room("0" * 64, layers[:1])

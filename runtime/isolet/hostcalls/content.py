@@ -1,4 +1,4 @@
-"""The bytes of a file: sparse and writable (/tmp), or whole and fixed (/var/task).
+"""The bytes of a file: sparse and writable (/tmp), or whole and fixed (/var/task, /opt).
 
 Laws:
 - What is not written costs nothing: a guest may set a file's size to a gigabyte in one call, and that call may neither
@@ -29,7 +29,7 @@ class Content(Protocol):
 
 
 class FixedContent:
-    """A file of the package, held whole while a descriptor has it open. A memoryview may be a mapping of a file."""
+    """A file of a package, held whole while a descriptor has it open. A memoryview may be a mapping of a file."""
 
     __slots__ = ("__weakref__", "data", "size")
 

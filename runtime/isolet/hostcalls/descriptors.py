@@ -1,8 +1,10 @@
 """The descriptors of one isolate: numbers, what they stand for, and WASI's rights.
 
 Laws:
-- 0, 1 and 2 are the streams; 3 is /var/task and 4 is /tmp, which guests find by asking for the names of preopened
-  directories from 3 on. New descriptors take the lowest free number.
+- 0, 1 and 2 are the streams; 3 is /var/task, 4 is /tmp and 5 is /opt, which guests find by asking for the names of
+  preopened directories from 3 on. They are the same for every function, with layers or without: what an interpreter's
+  libc learns of them when it boots is in the base state of all its programs. New descriptors take the lowest free
+  number.
 - Of WASI's rights only FD_READ and FD_WRITE decide anything, as in wasmtime; the others are remembered and reported.
   (Toolchains disagree about which to ask for, and newer ones ask for none.)
 - Whatever is open is bounded: DESCRIPTORS_MAX.
@@ -32,8 +34,8 @@ FDFLAGS = 0x1F
 
 CHARACTER_DEVICE, DIRECTORY, REGULAR_FILE = 2, 3, 4
 
-TASK_FD, TMP_FD = 3, 4
-TASK_PATH, TMP_PATH = b"/var/task", b"/tmp"
+TASK_FD, TMP_FD, OPT_FD = 3, 4, 5
+TASK_PATH, TMP_PATH, OPT_PATH = b"/var/task", b"/tmp", b"/opt"
 
 
 class Descriptor:
@@ -73,12 +75,12 @@ class Descriptors:
 
     __slots__ = ("_free", "_next", "_open", "tmp")
 
-    def __init__(self, task: Directory, tmp_bytes_max: int) -> None:
+    def __init__(self, task: Directory, opt: Directory, tmp_bytes_max: int) -> None:
         self.tmp = make_tmp(tmp_bytes_max)
         self._open: dict[int, Descriptor] = {
             fd: Descriptor(None, rights, stream=fd) for fd, rights in enumerate(STREAM_RIGHTS)
         }
-        for fd, root, path in ((TASK_FD, task, TASK_PATH), (TMP_FD, self.tmp, TMP_PATH)):
+        for fd, root, path in ((TASK_FD, task, TASK_PATH), (TMP_FD, self.tmp, TMP_PATH), (OPT_FD, opt, OPT_PATH)):
             self._open[fd] = Descriptor(root, DIRECTORY_RIGHTS, ALL_RIGHTS, preopened=path)
         self._free: list[int] = []  # a heap
         self._next = len(self._open)
@@ -168,7 +170,7 @@ class Descriptors:
         for fd, descriptor in sorted(self._open.items()):
             if not descriptor.preopened and descriptor.stream != fd:
                 found.append(f"descriptor {fd} is left open; close it before initialisation ends")
-        for fd in range(TMP_FD + 1):
+        for fd in range(OPT_FD + 1):
             if fd not in self._open:
                 found.append(f"descriptor {fd} was closed; leave the streams and preopened directories open")
         return found

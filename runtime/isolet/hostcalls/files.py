@@ -11,39 +11,65 @@ follows Linux where WASI leaves it open; a model test compares the two.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from time import time_ns
 from typing import NamedTuple
 
 from .. import limits
 from . import errno
 from .errno import Refused
-from .nodes import AnyNode, Directory, File, Package, PackageFile, Volume, unlinked
+from .nodes import OPT_DEVICE, TASK_DEVICE, AnyNode, Directory, File, Package, PackageFile, Volume, unlinked
 
 _DOTS = (b".", b"..")
 
 
 def make_task(package: Package) -> Directory:
-    """The tree of a package's files, `a/b.txt` by `a/b.txt`. Nothing is read yet.
+    """/var/task: the tree of a package's files, `a/b.txt` by `a/b.txt`. Nothing is read yet.
 
     Whoever stored the package has checked its names; one that cannot be a path here is left out.
     """
-    volume = Volume(1, True)
-    root = Directory(volume, 0)
+    root = Directory(Volume(TASK_DEVICE, True), 0)
+    _lay(root, package)
+    return root
+
+
+def make_opt(layers: Iterable[Package]) -> Directory:
+    """/opt: the trees of layers in one, each over those before it. A file that a later layer has as a directory, or the
+    other way round, is what the later one says."""
+    root = Directory(Volume(OPT_DEVICE, True), 0)
+    for layer in layers:
+        _lay(root, layer)
+    return root
+
+
+def _lay(root: Directory, package: Package) -> None:
+    """Adds the files of a package to a tree, over what other packages have there. In the package itself the first of
+    two names that exclude each other holds: in their order, a file comes before what would be below it."""
     for key in sorted(package):
         parts = key.encode("utf-8", "surrogateescape").split(b"/")
         if any(not _is_name(part) for part in parts):
             continue
-        directory: AnyNode | None = root
+        directory: Directory | None = root
         for part in parts[:-1]:
-            assert isinstance(directory, Directory), "loops end at the first file"
-            if directory.find(part) is None:
-                directory.insert(part, Directory(volume, 0))
-            directory = directory.find(part)
-            if not isinstance(directory, Directory):
-                break
-        if isinstance(directory, Directory) and directory.find(parts[-1]) is None:
-            directory.insert(parts[-1], PackageFile(volume, package, key))
-    return root
+            directory = directory and _entered(directory, part, package)
+        if directory is not None and not _is_of(directory.find(parts[-1]), package):
+            directory.insert(parts[-1], PackageFile(root.volume, package, key))
+
+
+def _entered(directory: Directory, name: bytes, package: Package) -> Directory | None:
+    """The directory `name` in a directory, made if need be; None if the package itself has a file there."""
+    node = directory.find(name)
+    if isinstance(node, Directory):
+        return node
+    if _is_of(node, package):
+        return None
+    made = Directory(directory.volume, 0)
+    directory.insert(name, made)
+    return made
+
+
+def _is_of(node: AnyNode | None, package: Package) -> bool:
+    return isinstance(node, PackageFile) and node.is_of(package)
 
 
 # ── paths ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,8 @@
 
 Laws:
 - Nodes and bytes are counted on their volume from creation until they are neither linked nor open.
-- Nothing of a read-only volume ever changes, so that all isolates of a function version share one tree of the package.
+- Nothing of a read-only volume ever changes, so that all isolates of a function version share one tree of the package,
+  and all versions with the same layers one tree of these.
 - The order of a directory is that of insertion; each entry has a serial number that never comes again, which is its
   cookie.
 """
@@ -17,6 +18,9 @@ from .. import limits
 from . import errno
 from .content import Content, FixedContent, SparseContent
 from .errno import Refused
+
+# Device numbers, by which `stat` tells one volume from another.
+TASK_DEVICE, TMP_DEVICE, OPT_DEVICE = 1, 2, 3
 
 # A package's files by their path, `a/b.txt`. It may read them only when asked.
 Package = Mapping[str, bytes | memoryview]
@@ -99,7 +103,8 @@ class File(Node):
 
 
 class PackageFile(Node):
-    """A file of the package. Its bytes are asked for when it is opened; descriptors hold them, the tree does not.
+    """A file of the package or of a layer. Its bytes are asked for when it is opened; descriptors hold them, the tree
+    does not.
 
     Whoever opens a file that is open already shares its bytes: a guest that opens one a thousand times holds it once.
     """
@@ -112,6 +117,9 @@ class PackageFile(Node):
         self._key = key
         self._size = -1
         self._content: weakref.ref[FixedContent] | None = None
+
+    def is_of(self, package: Package) -> bool:
+        return self._package is package
 
     @property
     def size(self) -> int:
@@ -183,7 +191,7 @@ AnyNode = File | PackageFile | Directory
 
 def make_tmp(bytes_max: int) -> Directory:
     """An empty /tmp with room for `bytes_max` bytes."""
-    return Directory(Volume(2, False, bytes_max, limits.FILES_MAX), time_ns())
+    return Directory(Volume(TMP_DEVICE, False, bytes_max, limits.FILES_MAX), time_ns())
 
 
 def paths(directory: Directory, prefix: str = "") -> Iterable[str]:
@@ -199,7 +207,7 @@ def paths(directory: Directory, prefix: str = "") -> Iterable[str]:
 
 
 def retain(node: AnyNode) -> None:
-    """A descriptor refers to `node`. Not for the package's nodes: they are shared, and nothing frees them."""
+    """A descriptor refers to `node`. Not for those of packages: they are shared, and nothing frees them."""
     if not node.volume.read_only:
         node.opens += 1
 

@@ -20,6 +20,7 @@ from ..model import NO_CAPABILITIES, Capabilities, Invocation, Outcome
 from ..routing import FunctionRef
 from .descriptors import Descriptors
 from .files import make_task
+from .layers import NO_LAYERS, Layers
 from .log import Entry, LogBuffer
 from .nodes import Directory, Package, paths
 
@@ -62,7 +63,7 @@ class HostConstants:
     """What all invocations of one function version share.
 
     `environment` are entries `K=V`; one that WASI cannot carry (NUL in it) is left out. `package` is /var/task,
-    `library` the language's own files (library.py).
+    `layers` /opt, `library` the language's own files (library.py).
     """
 
     __slots__ = (
@@ -75,6 +76,7 @@ class HostConstants:
         "environment",
         "grants",
         "handler",
+        "layers",
         "library",
         "memory_mb",
         "name",
@@ -96,6 +98,7 @@ class HostConstants:
         tenant: str = model.DEFAULT_TENANT,
         capabilities: Capabilities = NO_CAPABILITIES,
         upward: Upward | None = None,
+        layers: Layers = NO_LAYERS,
     ) -> None:
         self.name = name
         self.version = version
@@ -103,6 +106,7 @@ class HostConstants:
         self.memory_mb = memory_mb
         self.environment = tuple(environment)
         self.package = package
+        self.layers = layers
         self.handler = handler
         self.tenant = tenant
         self.capabilities = capabilities
@@ -191,7 +195,8 @@ class HostState:
     @property
     def descriptors(self) -> Descriptors:
         if self._descriptors is None:
-            self._descriptors = Descriptors(self.constants.task, self.constants.memory_mb * limits.MIB)
+            constants = self.constants
+            self._descriptors = Descriptors(constants.task, constants.layers.tree, constants.memory_mb * limits.MIB)
         return self._descriptors
 
     @property

@@ -43,8 +43,8 @@ INITIALISERS = ("isolet_init",)
 NO_BASE = Base("", b"")
 # What the phase begins with in which an interpreter is compiled: trusted code, and seconds of work.
 COMPILING = "compiling"
-# Raised when what `prepare` stores changes its form.
-_FORMAT = b"isolet interpreter 3\0"
+# Raised when what `prepare` stores changes its form, or what an interpreter may learn of its host while it boots.
+_FORMAT = b"isolet interpreter 4\0"
 
 
 @dataclass(frozen=True, slots=True)

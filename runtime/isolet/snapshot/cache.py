@@ -5,7 +5,7 @@ Laws:
 - Of concurrent loads of one artifact there is one; what it answers, or raises, all get. A failure is not kept.
 - What is missing or corrupt is built again by the keeper, once per load, and may come back under another digest:
   initialisation reads clocks and random bytes. `Loaded.info` is then the new one, and the old digest answers it too.
-- A package is not part of a snapshot: two functions may have the same snapshot and other files in /var/task.
+- Packages and layers are not part of a snapshot: two functions may have the same one and other files in /var/task.
 - Leaving the cache frees nothing that an isolate still runs on: it holds its template.
 - Images of programs are what costs memory: a thousand programs share one interpreter's code. While the worker is busy
   they may hold `image_bytes_max`; what nobody has called for a while leaves until the rest is `idle_bytes_max`.
@@ -61,11 +61,13 @@ class SnapshotCache:
         image_bytes_max: int = limits.SNAPSHOT_IMAGES_BYTES_MAX,
         idle_bytes_max: int = limits.SNAPSHOT_IMAGES_IDLE_BYTES_MAX,
         idle_s: float = limits.SNAPSHOT_IDLE_S,
+        layers: Packages | None = None,
     ) -> None:
         self._engine = engine
         self._artifacts = artifacts
         self._rebuild = rebuild
         self.package = packages
+        self.layer = layers or packages
         self._loaded_max = loaded_max
         self._image_bytes_max = image_bytes_max
         self._idle_bytes_max = idle_bytes_max

@@ -1,5 +1,5 @@
-"""Packages: the zips that users upload, as files named by their SHA-256. `function.wasm` in one is the module; the
-others are what the function sees below /var/task.
+"""Packages: the zips that users upload, as files named by their SHA-256. `function.wasm` in a function's is the module;
+the others are what the function sees below /var/task. A layer's files are all below /opt, whatever they are called.
 
 Laws:
 - What is stored has been read to its end once: every entry inflates, to the size and checksum that the zip says, within
@@ -24,7 +24,7 @@ import struct
 import time
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,7 +54,7 @@ class Package(NamedTuple):
     digest: str  # SHA-256, hexadecimal: its name here
     code_sha256: str  # the same in base64: Lambda's CodeSha256
     code_bytes: int
-    module_bytes: int
+    module_bytes: int  # 0 of source and of layers
 
 
 class Packages:
@@ -68,7 +68,14 @@ class Packages:
 
         Raises InvalidParameter, ModuleInvalid, StorageUnavailable.
         """
-        module_bytes = check(content, source)
+        return self._put(content, check(content, source))
+
+    def put_layer(self, content: bytes) -> Package:
+        """Checks and stores a layer's zip: held to every rule, but with no module in it. Raises InvalidParameter,
+        StorageUnavailable."""
+        return self._put(content, check(content, source=True))
+
+    def _put(self, content: bytes, module_bytes: int) -> Package:
         digest = hashlib.sha256(content)
         package = Package(
             digest.hexdigest(), base64.b64encode(digest.digest()).decode("ascii"), len(content), module_bytes
@@ -97,8 +104,31 @@ class Packages:
             return archive.read(MODULE_FILE)
 
     def files(self, digest: str) -> Mapping[str, bytes]:
-        """The other files by their path, each read when it is asked for."""
+        """The other files of a function's package by their path, each read when it is asked for."""
         return PackageFiles(self.path(digest))
+
+    def layer(self, digest: str) -> Mapping[str, bytes]:
+        """All files of a layer, in the same way."""
+        return PackageFiles(self.path(digest), hidden="")
+
+    def require_room(self, digest: str, layers: Sequence[str]) -> None:
+        """Raises InvalidParameter, in Lambda's words, if a function of this package cannot have these layers; and
+        StorageUnavailable."""
+        if len(layers) > limits.LAYERS_MAX:
+            raise InvalidParameter(f"Cannot reference more than {limits.LAYERS_MAX} layers.")
+        beside = sum(map(self._inflated_bytes, layers))
+        if beside > limits.PACKAGE_BYTES_MAX:
+            raise InvalidParameter(f"Layers consume more than the available size of {limits.PACKAGE_BYTES_MAX} bytes")
+        total = beside + self._inflated_bytes(digest)
+        if layers and total > limits.PACKAGE_BYTES_MAX:
+            raise InvalidParameter(
+                "Function code combined with layers exceeds the maximum allowed size of "
+                f"{limits.PACKAGE_BYTES_MAX} bytes. The actual size is {total} bytes."
+            )
+
+    def _inflated_bytes(self, digest: str) -> int:
+        with _readable(digest), zipfile.ZipFile(self.path(digest)) as archive:
+            return sum(member.file_size for member in archive.infolist())
 
     def prune(self, in_use: Collection[str], age_s: float = PRUNE_AGE_S) -> list[str]:
         """Removes packages that nobody uses, and what killed writers left, if older than that; their digests."""
@@ -116,10 +146,12 @@ class Packages:
 
 
 class PackageFiles(Mapping[str, bytes]):
-    """The files of a stored package. Holds the zip open from its first use on: it may be pruned meanwhile."""
+    """The files of a stored package but for one, `hidden`. Holds the zip open from its first use on: it may be pruned
+    meanwhile."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, hidden: str = MODULE_FILE) -> None:
         self._path = path
+        self._hidden = hidden
         self._archive: zipfile.ZipFile | None = None
         self._members: dict[str, zipfile.ZipInfo] = {}
 
@@ -141,7 +173,7 @@ class PackageFiles(Mapping[str, bytes]):
             with _readable(self._path.stem):
                 self._archive = zipfile.ZipFile(self._path)
             members = (info for info in self._archive.infolist() if not info.is_dir())
-            self._members = {info.filename: info for info in members if info.filename != MODULE_FILE}
+            self._members = {info.filename: info for info in members if info.filename != self._hidden}
         return self._archive
 
 
@@ -159,10 +191,9 @@ def _readable(digest: str) -> Iterator[None]:
 def check(content: bytes, source: bool = False) -> int:
     """The size of the module in a zip that keeps every rule, 0 if it is `source`. Raises InvalidParameter,
     ModuleInvalid."""
-    if len(content) > limits.PACKAGE_ZIP_BYTES_MAX:
-        raise InvalidParameter(
-            f"the zip has {len(content):,} bytes; at most {limits.PACKAGE_ZIP_BYTES_MAX:,}: leave files out of it"
-        )
+    # What comes in a request is smaller anyway; from S3 comes as much as may be unzipped.
+    if len(content) > limits.PACKAGE_BYTES_MAX:
+        raise InvalidParameter(f"Unzipped size must be smaller than {limits.PACKAGE_BYTES_MAX} bytes")
     _check_directory(content)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
