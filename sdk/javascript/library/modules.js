@@ -81,6 +81,7 @@ function absent(name) {
 
 // ── files ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
+const LAYERS = "/opt/nodejs";
 const kinds = new Map(); // path → 1 a file, 2 a directory, 0 nothing; what is asked for again and again
 
 function kindOf(file) {
@@ -88,7 +89,7 @@ function kindOf(file) {
   if (kind === undefined) {
     const status = native.stat(file);
     kind = typeof status === "string" ? 0 : status[0];
-    if (file.startsWith("/var/task")) kinds.set(file, kind); // what cannot change
+    if (file.startsWith("/var/task") || file.startsWith(LAYERS)) kinds.set(file, kind); // what cannot change
   }
   return kind;
 }
@@ -211,8 +212,22 @@ function nodeModulesAbove(directory) {
   const places = [];
   for (; ; directory = path.dirname(directory)) {
     if (path.basename(directory) !== "node_modules") places.push(path.join(directory, "node_modules"));
-    if (directory === "/") return [...places, "/opt/nodejs/node_modules"];
+    if (directory === "/") return [...places, ...layerPlaces()];
   }
+}
+
+// Where layers have packages, in the order of Lambda's NODE_PATH: of the version that is followed, then for all. Other
+// versions' directories come between: they were made for a runtime that is named otherwise, `nodejs20.x`.
+let placesOfLayers;
+
+function layerPlaces() {
+  if (placesOfLayers === undefined) {
+    const own = `node${require("process").process.versions.node.split(".")[0]}`;
+    const found = kindOf(LAYERS) === 2 ? native.list(LAYERS).filter((name) => /^node\d+$/.test(name) && name !== own) : [];
+    found.sort((a, b) => b.slice(4) - a.slice(4));
+    placesOfLayers = [...[own, ...found].map((name) => `${LAYERS}/${name}/node_modules`), `${LAYERS}/node_modules`];
+  }
+  return placesOfLayers;
 }
 
 // ── require ─────────────────────────────────────────────────────────────────────────────────────────────────────

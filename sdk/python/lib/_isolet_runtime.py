@@ -18,7 +18,8 @@ import traceback
 
 import _isolet
 
-TASK = "/var/task"
+# Where layers have what they bring: the directories of the version that runs are on sys.path from the start.
+LAYERS = "/opt/python"
 # Frames of these are the interpreter's, not the function's.
 _INTERPRETER = ("/var/lang/", "<frozen ")
 # Log levels of abi.md, by Python's.
@@ -223,6 +224,7 @@ def _handler(name):
 def load():
     """(handler, None, None), (None, what every event is answered with, None), or (None, None, an exit status)."""
     _read_environment()
+    _find_layers()
     os._exit = _exit
     try:
         return _with_hooks(_handler(os.environ.get("_HANDLER", ""))), None, None
@@ -277,6 +279,19 @@ def _read_environment():
     if (level := given.get(b"AWS_LAMBDA_LOG_LEVEL", b"").decode().upper()) in logging.getLevelNamesMapping():
         logging.getLogger().setLevel(level)
     importlib.invalidate_caches()
+
+
+def _find_layers():
+    """Other versions' directories of the layers go behind this one's: `pip install` made them for a runtime that is
+    named otherwise, `python3.13`."""
+    try:
+        versions = [name[6:] for name in os.listdir(f"{LAYERS}/lib") if name.startswith("python3.")]
+    except OSError:
+        return
+    newest_first = sorted((name for name in versions if name[2:].isdigit()), key=lambda name: -int(name[2:]))
+    places = [f"{LAYERS}/lib/python{version}/site-packages" for version in newest_first]
+    at = sys.path.index(LAYERS)
+    sys.path[at:at] = [place for place in places if place not in sys.path and os.path.isdir(place)]
 
 
 def run(coroutine):

@@ -84,6 +84,7 @@ static void arena_free(void *Py_UNUSED(none), void *arena, size_t size) {
 
 #define HOME L"/var/lang"
 #define LIBRARY HOME L"/lib/python3.11"
+#define LAYERS L"/opt/python"
 
 /* What Python needs before it can import: text encodings, and the importer of everything else. */
 static const char *const first_modules[] = {
@@ -144,8 +145,9 @@ static void configure(PyConfig *config) {
     set_text(config, &config->stdio_encoding, L"utf-8");
     set_text(config, &config->stdio_errors, L"backslashreplace");
     config->module_search_paths_set = 1;
-    static const wchar_t *const paths[] = {L"/var/task", L"/opt/python", LIBRARY};
-    for (int i = 0; i < 3; i++) die_of(PyWideStringList_Append(&config->module_search_paths, paths[i]));
+    /* Lambda's order: the function, its layers, the library. */
+    static const wchar_t *const paths[] = {L"/var/task", LAYERS L"/lib/python3.11/site-packages", LAYERS, LIBRARY};
+    for (int i = 0; i < 4; i++) die_of(PyWideStringList_Append(&config->module_search_paths, paths[i]));
     die_of(PyWideStringList_Append(&config->argv, L"/var/runtime/bootstrap.py"));
 }
 
