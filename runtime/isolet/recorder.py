@@ -210,7 +210,8 @@ class Recorder:
             if running > pending.running:
                 pending.running = running
             ended_ms = int(ended_s * 1000)
-            started_ms = ended_ms - duration_ns // _NS_PER_MS
+            # Rounded away from its lines: no line is before START.
+            started_ms = ended_ms + -duration_ns // _NS_PER_MS
             if level and entries:
                 entries = kept(entries, level)
             # A Record's fields, in their order.

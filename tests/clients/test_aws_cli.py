@@ -176,10 +176,8 @@ def test_logs_are_described_and_filtered(aws: Aws, hello: str) -> None:
 def test_refusal_is_lambdas(aws: Aws) -> None:
     refused = aws.run("lambda", "get-function", "--function-name", "nobody")
     assert refused.returncode != 0
-    assert (
-        "An error occurred (ResourceNotFoundException) when calling the GetFunction operation: "
-        "Function not found: arn:aws:lambda:us-east-1:000000000000:function:nobody"
-    ) in refused.stderr
+    assert "An error occurred (ResourceNotFoundException) when calling the GetFunction operation" in refused.stderr
+    assert refused.stderr.endswith(": Function not found: arn:aws:lambda:us-east-1:000000000000:function:nobody\n")
 
 
 def test_function_is_deleted(aws: Aws, hello: str) -> None:
