@@ -147,3 +147,17 @@ def test_file_that_cannot_be_read_is_refused(prepare: Any, reason: str, tmp_path
     prepare(path)
     with pytest.raises(ConfigInvalid, match=reason):
         load(path, {})
+
+
+def test_endpoints_of_aws_are_urls(tmp_path: Path) -> None:
+    file = tmp_path / "isolet.toml"
+    file.write_text('[aws]\nendpoint_sqs = "http://localhost:9324/"\nsecret_access_key = "s3cret"\n')
+    config = load(file, {})
+    assert config.aws.endpoint("sqs") == "http://localhost:9324"
+    assert config.aws.endpoint("s3") == ""
+    assert "s3cret" not in repr(config)
+    with pytest.raises(ConfigInvalid, match=r"ISOLET_AWS_ENDPOINT_S3.*is not a URL"):
+        load(None, {"ISOLET_AWS_ENDPOINT_S3": "localhost:9000"})
+    with pytest.raises(ConfigInvalid, match="ISOLET_AWS_SECRET_ACCESS_KEY") as refused:
+        load(None, {"ISOLET_AWS_SECRET_ACCESS_KEY": "has a space"})
+    assert "has a" not in str(refused.value)

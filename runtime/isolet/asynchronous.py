@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from . import limits
 from .clock import Clock
-from .errors import IsoletError, Overloaded, StorageUnavailable, UnknownFunction, WorkerLost
+from .errors import IsoletError, Overloaded, StorageUnavailable, Throttled, UnknownFunction, WorkerLost
 from .event_records import Ending, Event
 from .fleet import Fleet, Member
 from .lanes import Lanes, Waiting
@@ -74,21 +74,45 @@ class Asynchronous:
         """For each: whether it is durable; False: its tenant has too many. Raises StorageUnavailable: none is."""
         room = [self._reserve(event) for event in events]
         chosen = [event for event, fits in zip(events, room, strict=True) if fits]
+        if chosen:
+            await self._store(chosen, lambda now_ms: self._queue.accept(chosen, now_ms))
+        return room
+
+    async def hand_over(self, event: Accepted, store: Callable[[int], Awaitable[int | None]]) -> None:
+        """Accepts an event that `store` writes, given the time, together with other things; it answers its id.
+
+        Raises Throttled and what `store` raises.
+        """
+        if not self._reserve(event):
+            raise Throttled("too many asynchronous events are queued", "CallerRateLimitExceeded")
+
+        async def stored(now_ms: int) -> list[int | None]:
+            return [await store(now_ms)]
+
+        await self._store([event], stored)
+
+    async def _store(self, events: Sequence[Accepted], store: Callable[[int], Awaitable[Sequence[int | None]]]) -> None:
+        """Stores events for which there is room, and has them wait for their turn."""
+        # Shielded: what is committed must be in the lanes, also when its caller has left.
+        await asyncio.shield(asyncio.ensure_future(self._store_all(events, store)))
+
+    async def _store_all(
+        self, events: Sequence[Accepted], store: Callable[[int], Awaitable[Sequence[int | None]]]
+    ) -> None:
         try:
-            ids = await self._queue.accept(chosen, self._now_ms()) if chosen else []
+            ids = await store(self._now_ms())
         except BaseException:
-            for event in chosen:
+            for event in events:
                 self._lanes.gone(event.tenant, len(event.body))
             raise
         now_s = self._clock.monotonic_s()
-        for event, id in zip(chosen, ids, strict=True):
+        for event, id in zip(events, ids, strict=True):
             if id is None:
                 self._lanes.gone(event.tenant, len(event.body))
             else:
                 self._lanes.add(Waiting(id, event.tenant, event.name, len(event.body)), now_s)
         self._note_quiet()
         self.wake()
-        return room
 
     def wake(self) -> None:
         """Something may have a turn: a worker came, or an event."""

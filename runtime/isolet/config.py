@@ -36,6 +36,15 @@
     retry_s = 60                      # to the first retry of an event whose function failed; twice that to the second
     throttle_s = 1                    # to the first retry of one that found no room, doubling up to 5 minutes
 
+    [aws]                             # where destinations and code in S3 are. Without an endpoint but with a key: AWS
+    endpoint_s3 = ""                  # itself
+    endpoint_sqs = ""
+    endpoint_sns = ""
+    endpoint_events = ""
+    access_key_id = ""
+    secret_access_key = ""
+    region = "us-east-1"
+
     [control]
     routes_ack_s = 10                 # a worker that takes routes slower is cut off
     request_s = 120
@@ -95,6 +104,23 @@ class AsynchronousDelays:
 
 
 @dataclass(frozen=True, slots=True)
+class AwsClients:
+    """What aws_clients.py makes clients from."""
+
+    endpoint_s3: str = ""
+    endpoint_sqs: str = ""
+    endpoint_sns: str = ""
+    endpoint_events: str = ""
+    access_key_id: str = ""
+    secret_access_key: str = field(default="", repr=False)
+    region: str = "us-east-1"
+
+    def endpoint(self, service: str) -> str:
+        endpoint: str = getattr(self, f"endpoint_{service}")
+        return endpoint
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     host: str = "127.0.0.1"
     port: int = 8080
@@ -113,6 +139,7 @@ class Config:
     request_s: float = limits.CONTROL_REQUEST_S
     outbound_private: tuple[Network, ...] = ()
     asynchronous: AsynchronousDelays = AsynchronousDelays()
+    aws: AwsClients = AwsClients()
 
     # What lies where in the data directory.
 
@@ -222,6 +249,19 @@ def _currency(value: Any) -> str:
     return value
 
 
+def _endpoint(value: Any) -> str:
+    if not isinstance(value, str) or (value and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value)):
+        raise ValueError(f'{_shown(value)} is not a URL; write one such as "http://localhost:9000"')
+    return value.rstrip("/")
+
+
+def _word(value: Any) -> str:
+    """Not shown when it is refused: it may be a secret."""
+    if not isinstance(value, str) or not re.fullmatch(r"[\x21-\x7e]{0,256}", value):
+        raise ValueError("is not a string of printable characters without spaces; write one in quotes")
+    return value
+
+
 def _path(value: Any) -> Path:
     if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
         raise ValueError(f'{_shown(value)} is not a directory\'s path; write a string such as ".isolet"')
@@ -258,6 +298,13 @@ KEYS: Mapping[str, Parse] = {
     "outbound.private": _networks,
     "asynchronous.retry_s": _seconds(0, 3_600),
     "asynchronous.throttle_s": _seconds(0.01, 300),
+    "aws.endpoint_s3": _endpoint,
+    "aws.endpoint_sqs": _endpoint,
+    "aws.endpoint_sns": _endpoint,
+    "aws.endpoint_events": _endpoint,
+    "aws.access_key_id": _word,
+    "aws.secret_access_key": _word,
+    "aws.region": _word,
     "control.routes_ack_s": _seconds(0.1, 300),
     "control.request_s": _seconds(1, 3_600),
 }
@@ -352,6 +399,7 @@ def _assembled(values: dict[str, Any]) -> Config:
         **section("cache."),
         build=BuildLimits(**section("build.")),
         **section("control."),
+        aws=AwsClients(**section("aws.")),
         asynchronous=AsynchronousDelays(**section("asynchronous.")),
         **{f"outbound_{key}": value for key, value in section("outbound.").items()},
     )

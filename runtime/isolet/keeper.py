@@ -24,9 +24,12 @@ from .aws.http import Headers, call
 from .aws.lambda_.api import lambda_service
 from .aws.lambda_.functions import Fetch, no_buckets
 from .aws.locations import Locations
+from .aws_clients import Clients
 from .clock import Clock, SystemClock
-from .config import Prices
+from .config import AwsClients, Prices
+from .deliveries import Deliveries
 from .deployments import Build, Deployments, Evict
+from .destinations import Destinations
 from .errors import Conflict, InvalidParameter, StorageUnavailable, UnsupportedOperation
 from .event_policies import policy_in
 from .fleet import Fleet
@@ -45,6 +48,7 @@ from .storage.layers import Layers
 from .storage.ledger import Ledger
 from .storage.logs import Logs
 from .storage.metrics import MetricRows
+from .storage.outbox import Outbox
 from .storage.packages import Packages
 from .storage.queue import Accepted, EventQueue
 from .storage.registry import Registry
@@ -75,6 +79,7 @@ class Keeper:
         outbound_private: Sequence[Network] = (),
         fetch_code: Fetch = no_buckets,
         event_delays: Delays | None = None,
+        aws_clients: Clients | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
@@ -103,6 +108,13 @@ class Keeper:
             layer_digests=self.layers.digests,
         )
         self.asynchronous = Asynchronous(EventQueue(self._database, policy_in, event_delays), self.fleet, self._clock)
+        outbox, clients = Outbox(self._database), aws_clients or Clients(AwsClients())
+
+        async def hand_over(id: int, event: Accepted) -> None:
+            await self.asynchronous.hand_over(event, lambda now_ms: outbox.hand_over(id, event, now_ms))
+
+        self.deliveries = Deliveries(outbox, Destinations(clients), hand_over, self._clock)
+        self.asynchronous.on_told = self.deliveries.wake
         self.ledger = Ledger(self._database)
         self.logs = Logs(self._database)
         self.metric_rows = MetricRows(self._database)
@@ -144,6 +156,7 @@ class Keeper:
         await self._database.open()
         await self.deployments.restore()
         await self.asynchronous.open()
+        self.deliveries.open()
         self._sweeping = asyncio.ensure_future(self._sweep())
 
     async def close(self) -> None:
@@ -153,6 +166,7 @@ class Keeper:
         for task in [*self._watching, *([self._sweeping] if self._sweeping is not None else [])]:
             task.cancel()
         await self.asynchronous.close()
+        await self.deliveries.close()
         await self.deployments.close()
         self.outbound.close()
         await self._database.close()

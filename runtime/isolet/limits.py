@@ -356,6 +356,14 @@ assert EVENT_BYTES_MAX < ACCEPT_MESSAGE_BYTES < LINK_MESSAGE_BYTES_MAX, "an even
 ATTEMPT_GRACE_S = 30.0
 # Attempts of a keeper that ends are waited for so long; then the next keeper takes them back.
 ATTEMPTS_CLOSE_S = 1.0
+# Deliveries to destinations under way: each is a thread that waits; and to one of them, so that one which does not
+# answer leaves threads to others.
+DELIVERIES_AT_ONCE = 16
+DELIVERIES_DESTINATION_MAX = 4
+# What could not be told for so long is given up. Precedent: the maximum age of an event.
+DELIVERY_AGE_S = 21_600
+AWS_CONNECT_S = 5.0
+AWS_READ_S = 20.0
 # After storage failed: until it is asked again.
 EVENT_STORAGE_RETRY_S = 1.0
 

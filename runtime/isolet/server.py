@@ -32,6 +32,7 @@ import uvicorn
 import uvloop
 
 from . import builder
+from .aws_clients import Clients
 from .building import BuildRequest
 from .config import Config
 from .deployments import Build
@@ -191,6 +192,7 @@ def make_keeper(config: Config) -> Keeper:
         builds_at_once=config.build.at_once,
         routes_ack_s=config.routes_ack_s,
         outbound_private=config.outbound_private,
+        aws_clients=Clients(config.aws),
         event_delays=Delays(config.asynchronous.retry_s, config.asynchronous.throttle_s),
     )
 

@@ -302,6 +302,10 @@ MIGRATIONS = (
         PRIMARY KEY (tenant, name)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE INDEX deliveries_by_due ON deliveries (due_ms);
+    CREATE INDEX deliveries_by_destination ON deliveries (destination, due_ms);
+    """,
 )
 
 
