@@ -29,23 +29,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import re
-import shutil
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from harness import Comparison, Contender, arguments, compare, write_result
 from peers.wasmtime_serve import peer as wasmtime_serve
+from servers import Figures, free_port, isolet, require_wrk, running, wrk
 
-ROOT = Path(__file__).parent.parent
 ASGI = """
 import uvicorn
 HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"6")]
@@ -59,94 +53,9 @@ uvicorn.run(
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextlib.contextmanager
-def running(process: subprocess.Popen[bytes], port: int) -> Iterator[None]:
-    """`process` until the block ends; the block begins when `port` answers."""
-    try:
-        while True:
-            if process.poll() is not None:
-                raise SystemExit(f"{process.args!r} ended with status {process.returncode}")
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-@contextlib.contextmanager
-def isolet(port: int, workers: int) -> Iterator[None]:
-    """A server of ours with hello deployed."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as data:
-        command = [
-            sys.executable,
-            "-m",
-            "isolet.cli",
-            "serve",
-            "--port",
-            str(port),
-            "--workers",
-            str(workers),
-            "--data",
-            data,
-        ]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment())
-        assert server.stdout is not None
-        line = server.stdout.readline()
-        if b"http://" not in line:
-            server.kill()
-            raise SystemExit(f"the server said {line!r}")
-        with running(server, port):
-            deploy = [sys.executable, "-m", "isolet.cli", "deploy", str(ROOT / "functions" / "hello")]
-            subprocess.run(
-                deploy,
-                check=True,
-                env=environment() | {"ISOLET_ENDPOINT": f"http://127.0.0.1:{port}"},
-                stdout=subprocess.DEVNULL,
-            )
-            yield
-        server.stdout.close()
-
-
-def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(ROOT / "runtime")}
-
-
-Figures = dict[str, float]
-
-
-def wrk(url: str, connections: int, seconds: float) -> Figures:
-    """Requests per second, p50 and p99 in µs of one run."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency", url]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    if re.search(r"Non-2xx|Socket errors", said):
-        raise SystemExit(f"{url} failed under load:\n{said}")
-    units = {"us": 1.0, "ms": 1e3, "s": 1e6}
-
-    def latency(percent: str) -> float:
-        found = re.search(rf"{percent}%\s+([\d.]+)(us|ms|s)\b", said)
-        assert found, said
-        return float(found[1]) * units[found[2]]
-
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
-    assert rate, said
-    return {"rps": float(rate[1]), "p50": latency("50"), "p99": latency("99")}
-
-
 def main() -> None:
     parsed = arguments(__doc__ or "")
-    if shutil.which("wrk") is None:
-        raise SystemExit("wrk is not installed; on Debian: apt-get install wrk")
+    require_wrk()
     seconds = 1 if parsed.smoke else 3
     ports = {name: free_port() for name in ("asgi", "wasmtime", "one", "two")}
     with contextlib.ExitStack() as stack:
