@@ -7,8 +7,8 @@ import pytest
 
 from isolet import limits
 from isolet.errors import IsoletError, OutOfFuel, Raised, TimedOut
-from isolet.json_log import application_level, application_line, kept, lines
-from isolet.model import Invocation, Logging, Outcome, SnapshotInfo, Target, Usage
+from isolet.json_log import application_level, application_line, kept, lines, variables
+from isolet.model import Invocation, Logging, Outcome, Settings, SnapshotInfo, Target, Usage
 from isolet.report import lines as tail_lines
 
 ID = "8f507cfc-8f50-4f50-8f50-8f507cfc8f50"
@@ -133,3 +133,12 @@ def test_tail_of_an_invocation_is_the_same_lines() -> None:
         *("platform.start", "hello", None, "platform.report"),
     ]
     assert told[-1] == rendered()[-1]
+
+
+def test_functions_are_told_the_format_as_lambda_tells_them() -> None:
+    own = {"A": "1", "AWS_LAMBDA_LOG_LEVEL": "DEBUG"}
+    assert variables(Settings(environment=own)) == own
+    told = {"A": "1", "AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "INFO"}
+    assert variables(Settings(environment=own, logging=Logging("JSON"))) == told
+    warn = variables(Settings(logging=Logging("JSON", "WARN")))
+    assert warn == {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "WARN"}

@@ -33,6 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "samples",
         "json_log",
         "datapoints",
+        "trace",
         "retry",
         "lineage",
         "lanes",

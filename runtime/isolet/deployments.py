@@ -31,6 +31,7 @@ from .building import BuildRequest
 from .clock import Clock
 from .errors import CallerError, Conflict, IsoletError, PreconditionFailed, UnknownFunction
 from .frames import error_from_plain, error_to_plain
+from .json_log import variables
 from .languages.interpreters import of_runtime
 from .metrics import Metrics
 from .model import LATEST, Function, LayerContent, Settings, SnapshotInfo, State, Target, UpdateStatus, function_arn
@@ -484,7 +485,7 @@ class Deployments:
             artifacts_path=str(self._artifacts_path),
             key_path=str(self._key_path),
             handler=settings.handler,
-            environment=dict(settings.environment),
+            environment=variables(settings),
             warmup=settings.warmup,
             runtime=settings.runtime,
             layer_paths=[str(self._packages.path(layer.digest)) for layer in function.layers],
@@ -536,5 +537,5 @@ def _key(function: Function) -> tuple[Any, ...]:
     return (
         *(function.package_digest, function.tenant, function.name, settings.handler),
         *(tuple(layer.digest for layer in function.layers), settings.runtime),
-        *(settings.memory_mb, settings.warmup, tuple(sorted(settings.environment.items()))),
+        *(settings.memory_mb, settings.warmup, tuple(sorted(variables(settings).items()))),
     )

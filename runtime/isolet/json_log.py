@@ -19,7 +19,7 @@ from typing import Any
 
 from . import limits, price
 from .errors import GuestError, IsoletError, TimedOut
-from .model import Logging, Usage
+from .model import Logging, Settings, Usage
 
 TRACE, DEBUG, INFO, WARN, ERROR, FATAL = range(6)
 LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
@@ -34,6 +34,15 @@ Entry = tuple[int, int, bytes]
 
 def is_json(logging: Logging) -> bool:
     return logging.format == "JSON"
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """The function's environment, with what Lambda tells a runtime of the format; its own words for it do not count."""
+    said = settings.logging
+    own = dict(settings.environment)
+    if not is_json(said):
+        return own
+    return own | {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": said.application_level or "INFO"}
 
 
 def application_level(logging: Logging) -> int:

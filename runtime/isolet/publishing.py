@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from . import limits
+from .json_log import variables
 from .model import Function, SnapshotInfo, State, Target, UpdateStatus
 from .storage import registry
 from .storage.registry import Entry, VersionEntry
@@ -43,7 +44,7 @@ def target_of(function: Function, snapshot: SnapshotInfo) -> Target:
         timeout_s=settings.timeout_s,
         memory_bytes=settings.memory_mb * limits.MIB,
         fuel=settings.fuel,
-        environment=settings.environment,
+        environment=variables(settings),
         http=settings.http,
         routes=settings.routes,
         capabilities=settings.capabilities,

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
+from .. import trace
 from ..errors import ExpectationFailed, MalformedRequest
 from ..routing import HOST_SUFFIX
 from .msgpack_parts import packed_array, packed_map, packed_str, packed_text
@@ -192,6 +193,12 @@ def _trace_id(head: Head, value: bytes) -> None:
     head.trace_id = value[:_TRACE_ID_BYTES_MAX].decode("latin-1")
 
 
+def _traceparent(head: Head, value: bytes) -> None:
+    """W3C's form of a trace context, in X-Ray's words; X-Ray's own header is believed first."""
+    if not head.trace_id:
+        head.trace_id = trace.from_traceparent(value.decode("latin-1"))
+
+
 @lru_cache(maxsize=256)
 def is_textual(content_type: str) -> bool:
     """True if a body of this Content-Type is text (sdk/abi.md, section 2.2)."""
@@ -210,6 +217,7 @@ _RULES: dict[bytes, _Rule] = {
     b"cookie": _cookie,
     b"user-agent": _user_agent,
     b"x-amzn-trace-id": _trace_id,
+    b"traceparent": _traceparent,
 }
 
 
