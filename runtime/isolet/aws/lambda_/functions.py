@@ -120,7 +120,7 @@ class Functions:
         functions = await self._deployments.page(call.tenant, pages.marked(call), count + 1)
         answer: Shape = {"Functions": [listed(function) for function in functions[:count]]}
         if len(functions) > count:
-            answer["NextMarker"] = pages.marker(functions[count - 1].name)
+            answer["NextMarker"] = pages.marker(call, functions[count - 1].name)
         return answer
 
     async def _list_all_versions(self, call: Call) -> Shape:

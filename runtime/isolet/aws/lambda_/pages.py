@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from ...errors import InvalidParameter
+from .. import tokens
 from ..service import Call
 
 T = TypeVar("T")
 
 
 def marked(call: Call) -> str:
-    """The key that the request's Marker holds; "" without one. Raises InvalidParameter."""
-    text = call.get("Marker") or ""
-    try:
-        return base64.urlsafe_b64decode(text).decode("utf-8")
-    except (ValueError, binascii.Error):
-        raise InvalidParameter(f"the Marker {text[:64]!r} is not one that was given out; start without") from None
+    """The key that the request's Marker holds; "" without one. Raises InvalidParameter for another listing's."""
+    text = call.get("Marker")
+    if not text:
+        return ""
+    refusal = InvalidParameter(f"the Marker {text[:64]!r} is not one that {call.operation} gave; start without")
+    key = tokens.decode(call.operation, text, refusal)
+    if not isinstance(key, str):
+        raise refusal
+    return key
 
 
-def marker(key: str) -> str:
-    return base64.urlsafe_b64encode(key.encode()).decode("ascii")
+def marker(call: Call, key: str) -> str:
+    return tokens.encode(call.operation, key)
 
 
 def size(call: Call, most: int = 50) -> int:
@@ -40,5 +42,5 @@ def page(
     count = size(call, most)
     answer: dict[str, Any] = {member: [shape(item) for item in left[:count]]}
     if len(left) > count:
-        answer["NextMarker"] = marker(key(left[count - 1]))
+        answer["NextMarker"] = marker(call, key(left[count - 1]))
     return answer
