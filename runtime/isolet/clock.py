@@ -42,3 +42,7 @@ class ManualClock:
         assert seconds >= 0, "a monotonic clock does not go back"
         self._wall_s += seconds
         self._monotonic_s += seconds
+
+    def jump(self, seconds: float) -> None:
+        """The wall clock is set, forward or back."""
+        self._wall_s += seconds

@@ -319,6 +319,12 @@ class ParametersClash(CallerError):
     name = "InvalidParameterCombinationException"
 
 
+class LimitExceeded(CallerError):
+    """More of something than an account may have."""
+
+    name = "LimitExceededException"
+
+
 class TooManyTags(CallerError):
     name = "TooManyTagsException"
 

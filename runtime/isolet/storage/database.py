@@ -306,6 +306,33 @@ MIGRATIONS = (
     CREATE INDEX deliveries_by_due ON deliveries (due_ms);
     CREATE INDEX deliveries_by_destination ON deliveries (destination, due_ms);
     """,
+    # Rules that fire by the clock, and what they invoke.
+    """
+    CREATE TABLE schedule_rules (
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        expression TEXT NOT NULL,
+        enabled INTEGER NOT NULL,
+        description TEXT NOT NULL,
+        role TEXT NOT NULL,
+        revision TEXT NOT NULL,
+        anchor_s INTEGER NOT NULL,
+        done_s INTEGER NOT NULL,
+        last_s INTEGER NOT NULL,
+        tags TEXT NOT NULL,
+        PRIMARY KEY (tenant, name)
+    ) WITHOUT ROWID;
+    CREATE TABLE schedule_targets (
+        tenant TEXT NOT NULL,
+        rule TEXT NOT NULL,
+        id TEXT NOT NULL,
+        arn TEXT NOT NULL,
+        input TEXT,
+        role TEXT NOT NULL,
+        PRIMARY KEY (tenant, rule, id)
+    ) WITHOUT ROWID;
+    CREATE INDEX schedule_targets_by_arn ON schedule_targets (tenant, arn);
+    """,
 )
 
 
