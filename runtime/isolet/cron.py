@@ -14,10 +14,12 @@ weekday nearest to the 15th within its month; `2#3` the third Monday.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from calendar import monthrange
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from .errors import ValidationFailed
 
@@ -55,9 +57,7 @@ class Cron:
     def next_after(self, after_s: float, anchor_s: float = 0) -> int | None:
         """The anchor is of no meaning here. Bounded: a few hundred years of months at most."""
         start = datetime.fromtimestamp(after_s // 60 * 60, UTC) + timedelta(minutes=1)
-        for year in self.years:
-            if year < start.year:
-                continue
+        for year in self.years[bisect_left(self.years, start.year) :]:
             for month in self.months:
                 if (year, month) < (start.year, start.month):
                     continue
@@ -68,23 +68,20 @@ class Cron:
         return None
 
     def _within(self, year: int, month: int, day: int, start: datetime) -> datetime | None:
-        if (year, month, day) < (start.year, start.month, start.day):
+        today = (year, month, day)
+        if today < (start.year, start.month, start.day):
             return None
-        for hour in self.hours:
-            for minute in self.minutes:
-                instant = datetime(year, month, day, hour, minute, tzinfo=UTC)
-                if instant >= start:
-                    return instant
+        if today > (start.year, start.month, start.day):
+            return datetime(year, month, day, self.hours[0], self.minutes[0], tzinfo=UTC)
+        for hour in self.hours[bisect_left(self.hours, start.hour) :]:
+            minute = bisect_left(self.minutes, start.minute) if hour == start.hour else 0
+            if minute < len(self.minutes):
+                return datetime(year, month, day, hour, self.minutes[minute], tzinfo=UTC)
         return None
 
-    def days(self, year: int, month: int) -> list[int]:
+    def days(self, year: int, month: int) -> tuple[int, ...]:
         """The days of that month on which it fires, ascending."""
-        found: set[int] = set()
-        for item in self.monthdays:
-            found |= _monthdays(item, year, month)
-        for item in self.weekdays:
-            found |= _weekdays(item, year, month)
-        return sorted(found)
+        return _days_of(self.monthdays, self.weekdays, year, month)
 
 
 Schedule = Rate | Cron
@@ -183,6 +180,17 @@ def _number(text: str, low: int, high: int, names: dict[str, int]) -> int:
 
 
 # ── days ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+# Schedules have the same few kinds of days, and are asked about the present month again and again.
+@lru_cache(maxsize=1024)
+def _days_of(monthdays: tuple[str, ...], weekdays: tuple[str, ...], year: int, month: int) -> tuple[int, ...]:
+    found: set[int] = set()
+    for item in monthdays:
+        found |= _monthdays(item, year, month)
+    for item in weekdays:
+        found |= _weekdays(item, year, month)
+    return tuple(sorted(found))
 
 
 def _weekday(year: int, month: int, day: int) -> int:
