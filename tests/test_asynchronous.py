@@ -123,3 +123,23 @@ async def test_tenant_with_too_many_events_is_refused(tmp_path: Path, monkeypatc
             await isolet.send("raises")
         assert refused.value.response["Error"]["Code"] == "TooManyRequestsException"
         assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
+
+
+async def test_books_and_queue_are_in_the_metrics(tmp_path: Path) -> None:
+    async with running(tmp_path, asynchronous=AsynchronousDelays(3_600, 1)) as isolet:
+        await isolet.deploy("answers")
+        await isolet.deploy("raises")
+        await isolet.send("raises")
+        await isolet.send("answers")
+        while (await isolet.asynchronous.books()).succeeded == 0:
+            await asyncio.sleep(0.01)
+        text = (await isolet.server.keeper._metrics_text()).decode()
+        for line in (
+            "isolet_events_queued 1.0",
+            "isolet_deliveries_queued 0.0",
+            'isolet_events_total{fate="accepted"} 2.0',
+            'isolet_events_total{fate="succeeded"} 1.0',
+        ):
+            assert line in text
+        assert "isolet_events_oldest_age_seconds" in text
+        assert (await isolet.server.keeper.books(TENANT, "raises")).queued == 1

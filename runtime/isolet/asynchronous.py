@@ -25,7 +25,7 @@ from .fleet import Fleet, Member
 from .lanes import Lanes, Waiting
 from .retry import Ended, Fate
 from .routing import FunctionRef
-from .storage.queue import Accepted, Books, Claimed, EventQueue
+from .storage.queue import Accepted, Books, Claimed, EventQueue, Totals
 
 T = TypeVar("T")
 
@@ -120,6 +120,18 @@ class Asynchronous:
 
     async def books(self, tenant: str | None = None, name: str | None = None) -> Books:
         return await self._queue.books(tenant, name)
+
+    async def totals(self) -> Totals:
+        """The books of all, but for what is queued, which the gauges say."""
+        return await self._queue.totals()
+
+    async def gauges(self) -> dict[str, float]:
+        oldest_ms = await self._queue.oldest_ms()
+        return {
+            "events_queued": self._lanes.queued,
+            "events_running": self._lanes.running,
+            "events_oldest_age_seconds": 0.0 if oldest_ms is None else max(0, self._now_ms() - oldest_ms) / 1000,
+        }
 
     async def settled(self) -> None:
         """Returns once no event is queued."""

@@ -50,7 +50,7 @@ from .storage.logs import Logs
 from .storage.metrics import MetricRows
 from .storage.outbox import Outbox
 from .storage.packages import Packages
-from .storage.queue import Accepted, EventQueue
+from .storage.queue import Accepted, Books, EventQueue
 from .storage.registry import Registry
 from .storage.secrets import Secrets
 from .uplink import PROTOCOL
@@ -108,7 +108,8 @@ class Keeper:
             layer_digests=self.layers.digests,
         )
         self.asynchronous = Asynchronous(EventQueue(self._database, policy_in, event_delays), self.fleet, self._clock)
-        outbox, clients = Outbox(self._database), aws_clients or Clients(AwsClients())
+        self._outbox = outbox = Outbox(self._database)
+        clients = aws_clients or Clients(AwsClients())
 
         async def hand_over(id: int, event: Accepted) -> None:
             await self.asynchronous.hand_over(event, lambda now_ms: outbox.hand_over(id, event, now_ms))
@@ -256,4 +257,10 @@ class Keeper:
         return {"status": "ok", "workers": len(self.fleet), "functions": len(self.fleet.table)}
 
     async def _metrics_text(self) -> bytes:
-        return self.metrics.text(await self.fleet.gauges(), len(self.fleet.table))
+        events = await self.asynchronous.gauges() | {"deliveries_queued": await self._outbox.count()}
+        books = (await self.asynchronous.totals())._asdict()
+        return self.metrics.text(await self.fleet.gauges(), len(self.fleet.table), events, books)
+
+    async def books(self, tenant: str | None = None, name: str | None = None) -> Books:
+        """What became of asynchronous events: of a tenant, of one function, or of all."""
+        return await self.asynchronous.books(tenant, name)

@@ -62,6 +62,13 @@ GAUGES: Mapping[str, str] = {
     },
 }
 
+# Of asynchronous invocations, from the keeper.
+EVENT_GAUGES: Mapping[str, str] = {
+    "events_queued": "Asynchronous events that are accepted and not over.",
+    "events_running": "Attempts of asynchronous events that are under way.",
+    "events_oldest_age_seconds": "Age of the longest accepted event that is not over.",
+    "deliveries_queued": "Ends of asynchronous events that are still to be told to their destinations.",
+}
 
 _NONE = Samples()
 
@@ -111,10 +118,17 @@ class Metrics:
     def count_build(self, result: str) -> None:
         self.builds[result] = self.builds.get(result, 0) + 1
 
-    def text(self, workers: Mapping[int, Mapping[str, float]], functions: int = 0) -> bytes:
-        """The scrape: `workers` are the gauges of each, by its number; `functions` is how many are deployed."""
+    def text(
+        self,
+        workers: Mapping[int, Mapping[str, float]],
+        functions: int = 0,
+        events: Mapping[str, float] | None = None,
+        books: Mapping[str, int] | None = None,
+    ) -> bytes:
+        """The scrape: `workers` are the gauges of each, by its number; `functions` is how many are deployed; `events`
+        are the EVENT_GAUGES, `books` what became of events since there are any."""
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Once([*self._counters(), *_gauges(workers, functions)]))
+        registry.register(_Once([*self._counters(), *_gauges(workers, functions), *_events(events or {}, books or {})]))
         return generate_latest(registry)
 
     def _counters(self) -> Iterable[Metric]:
@@ -201,6 +215,16 @@ def _gauges(workers: Mapping[int, Mapping[str, float]], functions: int) -> Itera
                 family.add_metric([str(number)], gauges[name])
         if family.samples:
             yield family
+
+
+def _events(gauges: Mapping[str, float], books: Mapping[str, int]) -> Iterable[Metric]:
+    for name, value in gauges.items():
+        yield GaugeMetricFamily(f"isolet_{name}", EVENT_GAUGES[name], value=value)
+    if books:
+        family = CounterMetricFamily("isolet_events", "Asynchronous events, by what became of them.", labels=["fate"])
+        for fate, count in books.items():
+            family.add_metric([fate], count)
+        yield family
 
 
 class _Once(Collector):

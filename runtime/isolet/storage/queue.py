@@ -79,6 +79,13 @@ class Claimed(NamedTuple):
     ends_ms: int  # it is too old from then on
 
 
+class Totals(NamedTuple):
+    accepted: int
+    succeeded: int
+    dead_lettered: int
+    expired: int
+
+
 class Books(NamedTuple):
     accepted: int
     succeeded: int
@@ -133,15 +140,20 @@ class EventQueue:
         def job(db: sqlite3.Connection) -> Books:
             where = "(? IS NULL OR tenant = ?) AND (? IS NULL OR name = ?)"
             what = (tenant, tenant, name, name)
-            sums = ", ".join(
-                f"coalesce(sum({column}), 0)" for column in ("accepted", "succeeded", "dead_lettered", "expired")
-            )
-            row = db.execute(f"SELECT {sums} FROM books WHERE {where}", what).fetchone()
             (queued,) = db.execute(f"SELECT count(*) FROM events WHERE {where}", what).fetchone()
-            accepted, succeeded, dead_lettered, expired = row
-            return Books(accepted, succeeded, dead_lettered, expired, queued)
+            return Books(*_totals(db, where, what), queued)
 
         return await self._database.read(job)
+
+    async def totals(self) -> Totals:
+        """The books of all, without counting what is queued."""
+        return await self._database.read(lambda db: _totals(db, "TRUE", ()))
+
+    async def oldest_ms(self) -> int | None:
+        """When the longest queued event was accepted."""
+        query = "SELECT accepted_ms FROM events ORDER BY id LIMIT 1"
+        row = await self._database.read(lambda db: db.execute(query).fetchone())
+        return None if row is None else row[0]
 
     # ── parts of jobs ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -196,6 +208,11 @@ def _book(db: sqlite3.Connection, tenant: str, name: str, column: str, count: in
         f" ON CONFLICT DO UPDATE SET {column} = {column} + excluded.{column}",
         (tenant, name, count),
     )
+
+
+def _totals(db: sqlite3.Connection, where: str, what: Sequence[Any]) -> Totals:
+    sums = ", ".join(f"coalesce(sum({column}), 0)" for column in Totals._fields)
+    return Totals._make(db.execute(f"SELECT {sums} FROM books WHERE {where}", what).fetchone())
 
 
 def _post(db: sqlite3.Connection, delivery: Delivery, now_ms: int) -> None:
