@@ -52,6 +52,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "fleet",
         "serving",
         "publishing",
+        "builds",
         "deployments",
         "versions",
         "attached",

@@ -8,11 +8,10 @@ Laws:
 - A function serves what it served before until a change of it is built, committed and known to every worker. A change
   that fails is undone: code, configuration and traffic stay the former ones, LastUpdateStatus says why.
 - A function is Active only when every attached worker serves it: who polls for Active can call it at once.
-- One build at a time of the same bytes and settings, BUILDS_AT_ONCE in all. Bytes that were refused are refused again
-  without building.
+- A version that was published with a change is built, served or failed together with it.
 
-What is published of functions is in versions.py. Answers in Lambda's words where Lambda has them; its JSON is made
-elsewhere (aws/).
+Builds are in builds.py, what is published of functions in versions.py. Answers in Lambda's words where Lambda has them;
+its JSON is made elsewhere (aws/).
 """
 
 from __future__ import annotations
@@ -20,20 +19,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from . import limits
-from .building import BuildRequest
+from .builds import Builds, key_of
 from .clock import Clock
-from .errors import CallerError, Conflict, IsoletError, PreconditionFailed, UnknownFunction
-from .frames import error_from_plain, error_to_plain
-from .json_log import variables
+from .errors import Conflict, IsoletError, PreconditionFailed, UnknownFunction
 from .languages.interpreters import of_runtime
-from .metrics import Metrics
 from .model import LATEST, Function, LayerContent, Settings, SnapshotInfo, State, Target, UpdateStatus, function_arn
 from .publishing import activated, add_version, is_under_way, new_revision, published, target_of
 from .routing import RoutingTable
@@ -44,9 +37,6 @@ from .storage.registry import Entry, Registry, VersionEntry
 
 logger = logging.getLogger("isolet.deployments")
 
-Progress = Callable[[str], None]
-# Makes and stores a snapshot. Raises ModuleInvalid, InvalidParameter (refusals), HostError.
-Build = Callable[[BuildRequest, Progress], Awaitable[SnapshotInfo]]
 # The end of a transaction that stored a change.
 Then = Callable[[sqlite3.Connection], Function]
 # Digests of packages that are needed beside those of functions: layers that are published.
@@ -96,13 +86,9 @@ class Deployments:
         packages: Packages,
         serving: Serving,
         table: RoutingTable,
-        metrics: Metrics,
-        build: Build,
+        builds: Builds,
         *,
-        artifacts_path: Path,
-        key_path: Path,
         clock: Clock,
-        builds_at_once: int = limits.BUILDS_AT_ONCE,
         evict: Evict = lambda in_use: None,
         layer_digests: LayerDigests,
     ) -> None:
@@ -110,21 +96,14 @@ class Deployments:
         self._packages = packages
         self._serving = serving
         self._table = table
-        self._metrics = metrics
-        self._build = build
-        self._artifacts_path = artifacts_path
-        self._key_path = key_path
+        self._builds = builds
         self._clock = clock
-        self._turns = asyncio.Semaphore(builds_at_once)
         self._evict = evict
         self._layer_digests = layer_digests
-        # Builds under way, by what they build; deployments under way, by function.
-        self._builds: dict[tuple[Any, ...], asyncio.Task[SnapshotInfo]] = {}
+        # Deployments under way, by function.
         self._under_way: dict[_Name, _UnderWay] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._pruning = False
-        # What was refused, as `error_to_plain`: an exception that is raised again and again grows.
-        self._refused: OrderedDict[tuple[Any, ...], list[Any]] = OrderedDict()
 
     # ── the life of the keeper ──────────────────────────────────────────────────────────────────────────────────
 
@@ -138,10 +117,10 @@ class Deployments:
 
     async def close(self) -> None:
         """Stops what is under way: it goes on at the next start."""
-        tasks = [*self._tasks, *self._builds.values()]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._builds.close()
 
     async def settled(self) -> None:
         """Returns when nothing is under way."""
@@ -295,7 +274,7 @@ class Deployments:
 
     def _require_acceptable(self, function: Function) -> None:
         """Refuses at once what is known to fail: bytes that were refused before, routes that are taken."""
-        self._require_not_refused(_key(function))
+        self._builds.require_not_refused(function)
         self._require_routes(target_of(function, _NO_SNAPSHOT))
 
     async def _require_room(self, function: Function) -> None:
@@ -303,10 +282,6 @@ class Deployments:
         if function.layers:
             digests = [layer.digest for layer in function.layers]
             await asyncio.to_thread(self._packages.require_room, function.package_digest, digests)
-
-    def _require_not_refused(self, key: tuple[Any, ...]) -> None:
-        if refused := self._refused.get(key):
-            raise error_from_plain(refused)
 
     def _require_routes(self, target: Target) -> None:
         if conflicts := self._table.conflicts(target):
@@ -338,7 +313,7 @@ class Deployments:
         if entry.target is None:
             # It never served: whatever the change, it is created anew.
             return Entry(replace(changed, state=State.PENDING, state_reason=CREATING, snapshot=None))
-        if _key(changed) != _key(entry.function):
+        if key_of(changed) != key_of(entry.function):
             return Entry(replace(changed, update_status=UpdateStatus.IN_PROGRESS), entry.target, entry.function)
         done = replace(changed, update_status=UpdateStatus.SUCCESSFUL, update_reason="")
         return Entry(done, target_of(done, entry.target.snapshot))
@@ -359,7 +334,11 @@ class Deployments:
         """Builds, commits, routes; or notes why not. Ends without effect if the function was changed meanwhile."""
         function = entry.function
         try:
-            snapshot = await self._snapshot(function)
+
+            def progress(phase: str) -> None:
+                under_way.phase = f"{phase[:1].upper()}{phase[1:]}."
+
+            snapshot = await self._builds.snapshot(function, progress)
             under_way.phase = "Routing."
             await self._finish(entry, snapshot)
         except IsoletError as reason:
@@ -422,7 +401,7 @@ class Deployments:
         function = await self._who_serves(digest)
         if function is None:
             raise UnknownFunction(f"no function needs the artifact {digest} any more")
-        snapshot = await self._snapshot(function)
+        snapshot = await self._builds.snapshot(function)
         if snapshot.digest != digest:
             tenant, name = function.tenant, function.name
             await self._serving.commit(tenant, name, lambda db: registry.exchange(db, tenant, name, digest, snapshot))
@@ -440,61 +419,6 @@ class Deployments:
                 entry = await self._registry.get(target.tenant, target.name)
                 return None if entry is None else entry.previous or entry.function
         return None
-
-    async def _snapshot(self, function: Function) -> SnapshotInfo:
-        """Of the function's code and settings. All who ask for the same wait for one build."""
-        key = _key(function)
-        self._require_not_refused(key)
-        task = self._builds.get(key)
-        if task is None:
-            task = self._builds[key] = asyncio.ensure_future(self._run_build(function, key))
-            task.add_done_callback(lambda done: self._built(key, done))
-        # One who leaves does not stop the others; `close` stops the build itself.
-        return await asyncio.shield(task)
-
-    def _built(self, key: tuple[Any, ...], task: asyncio.Task[SnapshotInfo]) -> None:
-        del self._builds[key]
-        if not task.cancelled():
-            task.exception()  # Seen, even if all who waited have left.
-
-    async def _run_build(self, function: Function, key: tuple[Any, ...]) -> SnapshotInfo:
-        def progress(phase: str) -> None:
-            if under_way := self._under_way.get((function.tenant, function.name)):
-                under_way.phase = f"{phase[:1].upper()}{phase[1:]}."
-
-        async with self._turns:
-            try:
-                snapshot = await self._build(self._request(function), progress)
-            except CallerError as refusal:
-                self._refuse(key, refusal)
-                self._metrics.count_build(type(refusal).__name__)
-                raise
-            except IsoletError as failure:
-                self._metrics.count_build(type(failure).__name__)
-                raise
-        self._metrics.count_build("succeeded")
-        return snapshot
-
-    def _request(self, function: Function) -> BuildRequest:
-        settings = function.settings
-        return BuildRequest(
-            package_path=str(self._packages.path(function.package_digest)),
-            name=function.name,
-            arn=function.arn,
-            memory_mb=settings.memory_mb,
-            artifacts_path=str(self._artifacts_path),
-            key_path=str(self._key_path),
-            handler=settings.handler,
-            environment=variables(settings),
-            warmup=settings.warmup,
-            runtime=settings.runtime,
-            layer_paths=[str(self._packages.path(layer.digest)) for layer in function.layers],
-        )
-
-    def _refuse(self, key: tuple[Any, ...], refusal: CallerError) -> None:
-        self._refused[key] = error_to_plain(refusal)
-        while len(self._refused) > limits.REFUSALS_KEPT:
-            self._refused.popitem(last=False)
 
     # ── files ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -529,13 +453,3 @@ _NO_SNAPSHOT = SnapshotInfo("", False, (), 0, 0, 0, 0, 0, 0.0, 0)
 def _is_source(settings: Settings) -> bool:
     """Whether an interpreter runs it."""
     return of_runtime(settings.runtime) is not None
-
-
-def _key(function: Function) -> tuple[Any, ...]:
-    """All that a build depends on: two functions of one key have the same snapshot."""
-    settings = function.settings
-    return (
-        *(function.package_digest, function.tenant, function.name, settings.handler),
-        *(tuple(layer.digest for layer in function.layers), settings.runtime),
-        *(settings.memory_mb, settings.warmup, tuple(sorted(variables(settings).items()))),
-    )

@@ -25,10 +25,11 @@ from .aws.lambda_.api import lambda_service
 from .aws.lambda_.functions import Fetch, no_buckets
 from .aws.locations import Locations
 from .aws_clients import Clients
+from .builds import Build, Builds
 from .clock import Clock, SystemClock
 from .config import AwsClients, Prices
 from .deliveries import Deliveries
-from .deployments import Build, Deployments, Evict
+from .deployments import Deployments, Evict
 from .destinations import Destinations
 from .errors import Conflict, InvalidParameter, StorageUnavailable, UnsupportedOperation
 from .event_policies import policy_in
@@ -98,12 +99,15 @@ class Keeper:
             self.packages,
             self.serving,
             self.fleet.table,
-            self.metrics,
-            build,
-            artifacts_path=artifacts_path,
-            key_path=key_path,
+            Builds(
+                self.packages,
+                self.metrics,
+                build,
+                artifacts_path=artifacts_path,
+                key_path=key_path,
+                at_once=builds_at_once,
+            ),
             clock=self._clock,
-            builds_at_once=builds_at_once,
             evict=evict,
             layer_digests=self.layers.digests,
         )

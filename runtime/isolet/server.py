@@ -34,8 +34,8 @@ import uvloop
 from . import builder
 from .aws_clients import Clients
 from .building import BuildRequest
+from .builds import Build
 from .config import Config
-from .deployments import Build
 from .engine import selftest
 from .errors import EngineFault, InvalidParameter, StorageUnavailable, ToolchainMissing
 from .front.protocol import protocol_factory
