@@ -45,7 +45,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("scheduler", "tally"),
     ("invoker", "upward"),
     ("building",),
-    ("builder", "recorder", "metrics", "outbound"),
+    ("builder", "recorder", "metrics", "spans", "outbound"),
     (
         "link",
         "uplink",

@@ -45,6 +45,10 @@
     secret_access_key = ""
     region = "us-east-1"
 
+    [otel]
+    endpoint = ""                     # "http://127.0.0.1:4318": a span for each invocation goes there, over OTLP; needs
+                                      # isolet[otel]
+
     [control]
     routes_ack_s = 10                 # a worker that takes routes slower is cut off
     request_s = 120
@@ -138,6 +142,7 @@ class Config:
     routes_ack_s: float = limits.ROUTES_ACK_S
     request_s: float = limits.CONTROL_REQUEST_S
     outbound_private: tuple[Network, ...] = ()
+    otel_endpoint: str = ""
     asynchronous: AsynchronousDelays = AsynchronousDelays()
     aws: AwsClients = AwsClients()
 
@@ -243,6 +248,13 @@ def _networks(value: Any) -> tuple[Network, ...]:
     return tuple(parse_network(item) for item in listed if item)
 
 
+def _collector(value: Any) -> str:
+    url = r"(https?://[0-9A-Za-z.:\[\]_-]{1,253}(/[0-9A-Za-z./_-]*)?)?"
+    if not isinstance(value, str) or not re.fullmatch(url, value):
+        raise ValueError(f'{_shown(value)} is not a URL; write "http://127.0.0.1:4318"')
+    return value
+
+
 def _currency(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[A-Z]{3}", value):
         raise ValueError(f'{_shown(value)} is not a currency of ISO 4217; write three capitals, such as "USD"')
@@ -305,6 +317,7 @@ KEYS: Mapping[str, Parse] = {
     "aws.access_key_id": _word,
     "aws.secret_access_key": _word,
     "aws.region": _word,
+    "otel.endpoint": _collector,
     "control.routes_ack_s": _seconds(0.1, 300),
     "control.request_s": _seconds(1, 3_600),
 }
@@ -401,5 +414,6 @@ def _assembled(values: dict[str, Any]) -> Config:
         **section("control."),
         aws=AwsClients(**section("aws.")),
         asynchronous=AsynchronousDelays(**section("asynchronous.")),
+        **{f"otel_{key}": value for key, value in section("otel.").items()},
         **{f"outbound_{key}": value for key, value in section("outbound.").items()},
     )

@@ -41,6 +41,7 @@ from .plain import snapshot_to_plain
 from .records import Batch
 from .retry import Delays
 from .serving import Serving
+from .spans import Spans, exporter
 from .storage.artifacts import read_key
 from .storage.database import Database
 from .storage.intake import Intake
@@ -78,6 +79,7 @@ class Keeper:
         builds_at_once: int = limits.BUILDS_AT_ONCE,
         routes_ack_s: float = limits.ROUTES_ACK_S,
         outbound_private: Sequence[Network] = (),
+        otel_endpoint: str = "",
         fetch_code: Fetch = no_buckets,
         event_delays: Delays | None = None,
         aws_clients: Clients | None = None,
@@ -123,6 +125,7 @@ class Keeper:
         self.ledger = Ledger(self._database)
         self.logs = Logs(self._database)
         self.metric_rows = MetricRows(self._database)
+        self.spans = Spans(exporter(otel_endpoint)) if otel_endpoint else None
         self.kv = Kv(self._database, self._clock)
         self.outbound = Outbound(outbound_private)
         self.secrets = Secrets(self._database, self._clock, secrets_key_path or key_path.with_name("secrets.key"))
@@ -173,6 +176,8 @@ class Keeper:
         await self.asynchronous.close()
         await self.deliveries.close()
         await self.deployments.close()
+        if self.spans is not None:
+            await self.spans.close()
         self.outbound.close()
         await self._database.close()
 
@@ -254,6 +259,8 @@ class Keeper:
             raise InvalidParameter(f"worker {worker[:8]} sent what are no batches: {reason}") from None
         if await self._intake.take(worker, sequence, self._step_ms, batches, int(self._clock.wall_s())):
             self.metrics.add(batches)
+            if self.spans is not None:
+                self.spans.add(batches)
 
     # ── what it says of itself ──────────────────────────────────────────────────────────────────────────────────
 

@@ -324,6 +324,9 @@ LOG_STORE_BYTES_MAX = 64 * MIB
 LOG_TOTAL_BYTES_MAX = 4 * GIB
 LOG_EVENTS_MAX = 10_000  # Precedent: FilterLogEvents' page.
 
+# Packed records that wait to become spans, and how long a collector of OpenTelemetry may take for one request.
+SPANS_QUEUED_BYTES_MAX = 16 * MIB
+SPANS_EXPORT_S = 5.0
 # Minutes and hours of all functions' metrics, 250 bytes each on disk: a hundred functions that are busy all the time
 # keep their minutes for two weeks.
 METRIC_ROWS_MAX = 2_000_000

@@ -192,6 +192,7 @@ def make_keeper(config: Config) -> Keeper:
         builds_at_once=config.build.at_once,
         routes_ack_s=config.routes_ack_s,
         outbound_private=config.outbound_private,
+        otel_endpoint=config.otel_endpoint,
         aws_clients=Clients(config.aws),
         event_delays=Delays(config.asynchronous.retry_s, config.asynchronous.throttle_s),
     )
