@@ -23,6 +23,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import replace
 from functools import partial
@@ -256,6 +257,11 @@ class HttpServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.serving = asyncio.Event()
+        self._stopped_s = 0.0
+
+    def patience_s(self, drain_s: float) -> float:
+        """What is left of `drain_s` since `stop`: whoever takes longer is killed with its records."""
+        return max(0.0, drain_s - (time.monotonic() - self._stopped_s))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -267,6 +273,7 @@ class HttpServer(uvicorn.Server):
 
     def stop(self) -> None:
         """Begins to drain: no new connections, what is under way ends."""
+        self._stopped_s = time.monotonic()
         self.should_exit = True
 
 
@@ -332,7 +339,7 @@ def run_worker(
         gc.set_threshold(GC_THRESHOLD)
         ready()
         await serving
-        await worker.drain()
+        await worker.drain(server.patience_s(config.drain_s))
         await link.close()
 
     uvloop.run(live())
@@ -372,7 +379,7 @@ async def embedded(config: Config) -> AsyncIterator[Embedded]:
         finally:
             server.stop()
             await serving
-            await worker.drain()
+            await worker.drain(server.patience_s(config.drain_s))
     finally:
         await link.close()
         await theirs.close()

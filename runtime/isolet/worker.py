@@ -89,11 +89,12 @@ class Worker:
         self._uplink = Uplink(link, self.name, self._request_s)
         return self._uplink
 
-    async def drain(self) -> None:
-        """Sends what is still to be recorded. The door has stopped accepting before."""
+    async def drain(self, patience_s: float = 0.0) -> None:
+        """Waits for attempts at events, `patience_s` at the most; sends what is still to be recorded. The door has
+        stopped accepting before."""
         for task in self._preloading:
             task.cancel()
-        await self.attempts.drain(limits.DRAIN_S)
+        await self.attempts.drain(patience_s)
         self.invoker.drop_spares()
         await self.recorder.close()
         self.cache.close()
