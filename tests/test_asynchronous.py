@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from asynchronous import TENANT, running
+from asynchronous import PATIENCE_S, TENANT, running
 from isolet import limits
 from isolet.config import AsynchronousDelays
+from isolet.model import function_arn
 from isolet.storage.queue import Accepted, Books
 
 pytestmark = pytest.mark.anyio
@@ -103,6 +104,25 @@ async def test_chain_ends_at_its_depth(tmp_path: Path) -> None:
             )
         await isolet.settled()
         assert await isolet.asynchronous.books() == Books(2, 1, 1, 0, 0)
+
+
+async def test_function_that_is_its_own_destination_ends(tmp_path: Path) -> None:
+    async with running(tmp_path) as isolet:
+        await isolet.deploy("raises")
+        await isolet.ask(
+            isolet.cloud.client.put_function_event_invoke_config,
+            FunctionName="raises",
+            MaximumRetryAttempts=0,
+            DestinationConfig={"OnFailure": {"Destination": function_arn(TENANT, "raises")}},
+        )
+        await isolet.send("raises")
+        async with asyncio.timeout(PATIENCE_S):
+            while (await isolet.asynchronous.books()).accepted <= limits.INVOKE_DEPTH_MAX:
+                pass
+        await isolet.settled()
+        assert await isolet.server.keeper.deliveries._outbox.count() == 0, "nobody is told of the last one"
+        ran = limits.INVOKE_DEPTH_MAX
+        assert await isolet.asynchronous.books() == Books(ran + 1, 0, ran + 1, 0, 0)
 
 
 async def test_many_clients_share_commits(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from isolet import limits
 from isolet.event_records import Delivery, Ending, Event, deliveries, is_success
 from isolet.model import EventPolicy
 from isolet.retry import Counts, Ended, Fate, Verdict
@@ -69,6 +70,26 @@ def test_dead_letter_is_the_event_as_it_came() -> None:
     (one,) = told(FAILED._replace(message="n" * 5_000), Fate.EXHAUSTED, dead_letter=DEAD, on_success=TOLD)
     assert (one.destination, one.body) == (DEAD, EVENT.body)
     assert json.loads(one.attributes) == {"RequestID": "id", "ErrorCode": "200", "ErrorMessage": "n" * 1_024}
+
+
+def test_message_that_queues_would_refuse_is_made_sendable() -> None:
+    """A NUL or a half character would keep the dead letter from ever being delivered."""
+    (one,) = told(FAILED._replace(message="a\0b\x1b\nc" + "é" * 600), Fate.EXHAUSTED, dead_letter=DEAD)
+    message = json.loads(one.attributes)["ErrorMessage"]
+    assert message.startswith("a\ufffdb\ufffd\ncéé")
+    assert set(message[6:]) == {"é"}
+    assert len((message.replace("\ufffd", "?")).encode()) <= 1_024
+
+
+def test_stopped_chain_is_told_to_no_other_function() -> None:
+    stopped = EVENT._replace(depth=limits.INVOKE_DEPTH_MAX)
+    refused = Ending(Ended.REFUSED, message="too deep")
+    assert told(refused, Fate.EXHAUSTED, event=stopped, on_failure=ARN) == []
+    (one,) = told(refused, Fate.EXHAUSTED, event=stopped, on_failure=ARN, dead_letter=DEAD)
+    assert one.destination == DEAD
+    (one,) = told(refused, Fate.EXHAUSTED, event=stopped, on_failure=TOLD, dead_letter=DEAD)
+    assert one.destination == TOLD
+    assert len(told(FAILED, Fate.EXHAUSTED, event=EVENT, on_failure=ARN)) == 1
 
 
 @pytest.mark.parametrize("fate", [Fate.SUCCEEDED, Fate.EXHAUSTED, Fate.EXPIRED])

@@ -5,19 +5,25 @@ Laws:
   target of the function; never to both.
 - A dead letter is the event as its caller sent it, with RequestID, ErrorCode and ErrorMessage as attributes. To all
   others goes a record with request and response.
+- A chain of functions ends here, too: what was stopped for its depth is told to no other function. It would be stopped
+  again, and tell the next.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from . import limits
 from .model import LATEST, EventPolicy, function_arn
 from .retry import Counts, Ended, Fate, Verdict
 
 # Precedent: Lambda, "ErrorMessage: the first 1 KB of the error message".
-ERROR_MESSAGE_CHARS_MAX = 1_024
+ERROR_MESSAGE_BYTES_MAX = 1_024
+# What XML 1.0 has no character for: SQS and SNS refuse a message with one.
+_UNSENDABLE = re.compile("[^\\t\\n\\r\\u0020-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
 
 class Event(NamedTuple):
@@ -62,9 +68,14 @@ def deliveries(event: Event, ending: Ending, verdict: Verdict, policy: EventPoli
     """What is to be told of an event that is over."""
     if verdict.fate is Fate.SUCCEEDED:
         return [_record(event, ending, verdict, policy.on_success, now_ms)] if policy.on_success else []
-    if policy.on_failure:
+    if policy.on_failure and not _goes_on(event, policy.on_failure):
         return [_record(event, ending, verdict, policy.on_failure, now_ms)]
     return [_dead_letter(event, ending, policy.dead_letter)] if policy.dead_letter else []
+
+
+def _goes_on(event: Event, destination: str) -> bool:
+    """Whether a chain that is over would go on at `destination`."""
+    return event.depth >= limits.INVOKE_DEPTH_MAX and destination.startswith("arn:") and ":lambda:" in destination
 
 
 def is_success(record: bytes) -> bool:
@@ -101,9 +112,15 @@ def _dead_letter(event: Event, ending: Ending, destination: str) -> Delivery:
     attributes = {
         "RequestID": event.request_id,
         "ErrorCode": "200" if ending.ended is Ended.FAILED else "429" if ending.ended is Ended.THROTTLED else "500",
-        "ErrorMessage": ending.message[:ERROR_MESSAGE_CHARS_MAX],
+        "ErrorMessage": _sendable(ending.message),
     }
     return _delivery(event, destination, event.body or b"{}", json.dumps(attributes))
+
+
+def _sendable(message: str) -> str:
+    """An error's message as an attribute: cut between characters, without those that queues refuse."""
+    cut = message.encode("utf-8", "replace")[:ERROR_MESSAGE_BYTES_MAX].decode("utf-8", "ignore")
+    return _UNSENDABLE.sub("\ufffd", cut)
 
 
 def _delivery(event: Event, destination: str, body: bytes, attributes: str = "") -> Delivery:
