@@ -58,6 +58,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "attached",
         "asynchronous",
         "aws_clients",
+        "code_sources",
         "deliveries",
         "destinations",
         "triggers",

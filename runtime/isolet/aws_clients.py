@@ -6,6 +6,7 @@ servers never need one.
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,10 @@ class Clients:
         from botocore.config import Config
 
         if self._session is None:
-            self._session = botocore.session.Session()
+            # (name in files, in the environment, default, conversion): what is not in `[aws]` does not count, neither a
+            # profile of this process's environment nor a user's files.
+            files = dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
+            self._session = botocore.session.Session({"profile": (None, None, None, None), **files})
         config = self._config
         return self._session.create_client(
             service,
@@ -61,6 +65,7 @@ class Clients:
                 retries={"total_max_attempts": 1},  # who calls has a queue, and backs off by itself
                 max_pool_connections=limits.DELIVERIES_AT_ONCE,
                 proxies={},
+                ignore_configured_endpoint_urls=True,
                 s3={"addressing_style": "path" if config.endpoint(service) else "auto"},
             ),
         )

@@ -37,7 +37,7 @@
     throttle_s = 1                    # to the first retry of one that found no room, doubling up to 5 minutes
 
     [aws]                             # where destinations and code in S3 are. Without an endpoint but with a key: AWS
-    endpoint_s3 = ""                  # itself
+    endpoint_s3 = ""                  # itself. Whoever may deploy may read what the key may read there and is a zip
     endpoint_sqs = ""
     endpoint_sns = ""
     endpoint_events = ""

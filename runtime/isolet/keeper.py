@@ -22,11 +22,11 @@ from .attached import Attached
 from .aws.app import control_app
 from .aws.http import Headers, call
 from .aws.lambda_.api import lambda_service
-from .aws.lambda_.functions import Fetch, no_buckets
 from .aws.locations import Locations
 from .aws_clients import Clients
 from .builds import Build, Builds
 from .clock import Clock, SystemClock
+from .code_sources import CodeSources
 from .config import AwsClients, Prices
 from .deliveries import Deliveries
 from .deployments import Deployments, Evict
@@ -80,7 +80,6 @@ class Keeper:
         routes_ack_s: float = limits.ROUTES_ACK_S,
         outbound_private: Sequence[Network] = (),
         otel_endpoint: str = "",
-        fetch_code: Fetch = no_buckets,
         event_delays: Delays | None = None,
         aws_clients: Clients | None = None,
         clock: Clock | None = None,
@@ -120,6 +119,7 @@ class Keeper:
         async def hand_over(id: int, event: Accepted) -> None:
             await self.asynchronous.hand_over(event, lambda now_ms: outbox.hand_over(id, event, now_ms))
 
+        self._code = CodeSources(clients)
         self.deliveries = Deliveries(outbox, Destinations(clients), hand_over, self._clock)
         self.asynchronous.on_told = self.deliveries.wake
         self.ledger = Ledger(self._database)
@@ -147,7 +147,7 @@ class Keeper:
                 self.layers,
                 self.packages,
                 self._clock,
-                fetch=fetch_code,
+                fetch=self._code.fetch,
                 locate=locations.url,
             ),
             locations,
@@ -179,6 +179,7 @@ class Keeper:
         if self.spans is not None:
             await self.spans.close()
         self.outbound.close()
+        self._code.close()
         await self._database.close()
 
     async def _sweep(self) -> None:

@@ -224,13 +224,6 @@ async def zip_of(call: Call, code: Mapping[str, Any], fetch: Fetch, nothing: str
     return sent
 
 
-async def no_buckets(tenant: str, bucket: str, key: str, version: str | None) -> bytes:
-    """Fetch of a server that knows no S3. Raises InvalidParameter."""
-    raise InvalidParameter(
-        "code from S3 needs an S3 endpoint: set aws.endpoint_s3 in isolet.toml, or send the zip itself"
-    )
-
-
 def _latest(ref: FunctionRef) -> FunctionRef:
     """For what changes $LATEST. Raises InvalidParameter for another qualifier."""
     if ref.qualifier not in ("", LATEST):
