@@ -160,7 +160,7 @@ class Asynchronous:
 
     async def _claim(self, taken: list[Waiting]) -> None:
         by_id = {waiting.id: waiting for waiting in taken}
-        claimed = await self._insist(lambda: self._queue.claim(list(by_id)))
+        claimed = await self._insist(lambda: self._queue.claim(list(by_id), self._now_ms()))
         for one in claimed:
             self._begin(one, by_id.pop(one.event.id))
         for gone in by_id.values():

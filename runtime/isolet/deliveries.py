@@ -137,6 +137,7 @@ class Deliveries:
 
     async def _failed(self, posted: Posted, reason: IsoletError) -> None:
         now_ms = self._now_ms()
+        await _insist(lambda: self._outbox.count_failure(posted, now_ms))
         if now_ms - posted.created_ms >= 1000 * limits.DELIVERY_AGE_S:
             self.given_up += 1
             logger.error("the end of %s of %s is not told: %s", posted.request_id, posted.name, reason)

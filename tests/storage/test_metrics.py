@@ -67,8 +67,11 @@ def test_metrics_of_other_parts_stand_beside_those_of_invocations() -> None:
     async def main(intake: Intake, rows: MetricRows, database: Database) -> None:
         await intake.take("w1", 1, 1, [batch(qualifier="live")], 0)
         for value in (5, 9):
+            sample = Samples(1, value, value, value)
             await database.write(
-                lambda db, value=value: metrics.count(db, TENANT, "resize", START_S + 7.5, "AsyncEventAge", value)  # type: ignore[misc]
+                lambda db, sample=sample: metrics.count(  # type: ignore[misc]
+                    db, TENANT, "resize", 1000 * START_S + 7_500, "AsyncEventAge", sample
+                )
             )
         one, other = await rows.rows(TENANT, "resize", START_S, START_S + 60, 60)
         assert (one.qualifier, one.samples) == ("", {"AsyncEventAge": Samples(2, 14, 5, 9)})

@@ -14,7 +14,9 @@ from isolet import limits
 from isolet.event_records import Ending
 from isolet.model import EventPolicy
 from isolet.retry import Delays, Ended, Fate
+from isolet.samples import Samples
 from isolet.storage.database import Database
+from isolet.storage.metrics import MetricRows
 from isolet.storage.queue import Accepted, Books, EventQueue
 
 TENANT = "000000000000"
@@ -45,7 +47,7 @@ def run(path: Path, main: Callable[[EventQueue, Database], Awaitable[None]], pol
 
 async def claimed(queue: EventQueue, *events: Accepted) -> list[int]:
     ids = [id for id in await queue.accept(events, NOW_MS) if id is not None]
-    assert [one.event.id for one in await queue.claim(ids)] == ids
+    assert [one.event.id for one in await queue.claim(ids, NOW_MS)] == ids
     return ids
 
 
@@ -53,7 +55,7 @@ def test_event_is_claimed_as_it_was_accepted(tmp_path: Path) -> None:
     async def main(queue: EventQueue, _: Database) -> None:
         sent = event()
         ids = await queue.accept([sent], NOW_MS)
-        (one,) = await queue.claim([id for id in ids if id is not None])
+        (one,) = await queue.claim([id for id in ids if id is not None], NOW_MS)
         got = one.event
         assert (got.request_id, got.name, got.body, got.trace_id, got.accepted_ms, got.counts.attempts) == (
             *(sent.request_id, "f", b'{"a": 1}', "Root=1-2-3", NOW_MS),
@@ -67,7 +69,7 @@ def test_event_is_claimed_as_it_was_accepted(tmp_path: Path) -> None:
 def test_claimed_event_cannot_be_claimed_again(tmp_path: Path) -> None:
     async def main(queue: EventQueue, _: Database) -> None:
         ids = await claimed(queue, event())
-        assert await queue.claim(ids) == []
+        assert await queue.claim(ids, NOW_MS) == []
 
     run(tmp_path, main)
 
@@ -101,7 +103,7 @@ def test_failures_end_in_the_dead_letters(tmp_path: Path) -> None:
             assert ended is not None
             assert (ended[0].fate, ended[0].due_ms) == (Fate.AGAIN, NOW_MS + 1000 * delay_s)
             assert (await queue.books()).balance == 0
-            assert len(await queue.claim([id])) == 1
+            assert len(await queue.claim([id], NOW_MS)) == 1
         ended = await queue.end(id, FAILED, NOW_MS)
         assert ended is not None
         assert (ended[0].fate, ended[1]) == (Fate.EXHAUSTED, 1)
@@ -124,7 +126,7 @@ def test_keeper_that_starts_takes_back_what_was_under_way(tmp_path: Path) -> Non
         waiting, lost = await queue.restore(NOW_MS + 5)
         assert (waiting.name, waiting.losses, waiting.due_ms) == ("g", 0, NOW_MS)
         assert (lost.name, lost.losses, lost.due_ms) == ("f", 1, NOW_MS + 1_005)
-        ((got, _),) = await queue.claim([lost.id])
+        ((got, _),) = await queue.claim([lost.id], NOW_MS)
         assert got.counts.attempts == 2
         assert (await queue.books()).balance == 0
 
@@ -137,7 +139,7 @@ def test_message_that_takes_its_keeper_along_is_given_up(tmp_path: Path) -> None
         await claimed(queue, event())
 
     async def again(queue: EventQueue, _: Database) -> None:
-        await queue.claim([stored.id for stored in await queue.restore(NOW_MS)])
+        await queue.claim([stored.id for stored in await queue.restore(NOW_MS)], NOW_MS)
 
     async def books(queue: EventQueue, _: Database) -> None:
         assert await queue.books() == Books(1, 0, 1, 0, 0)
@@ -158,7 +160,7 @@ def test_books_balance_whatever_happens(tmp_path: Path, seed: int) -> None:
             events = [event(chance.choice("fgh")) for _ in range(chance.randrange(4))]
             ids += [id for id in await queue.accept(events, NOW_MS) if id is not None]
             claim = chance.sample(ids, min(len(ids), 3))
-            await queue.claim(claim)
+            await queue.claim(claim, NOW_MS)
             for id in claim:
                 await queue.end(id, Ending(chance.choice(list(Ended)), payload=b"{}"), NOW_MS)
             if chance.random() < 0.1:
@@ -168,3 +170,18 @@ def test_books_balance_whatever_happens(tmp_path: Path, seed: int) -> None:
                 assert (await queue.books(TENANT, name)).balance == 0
 
     run(tmp_path, main, EventPolicy(retries=1, dead_letter=QUEUE))
+
+
+def test_what_becomes_of_events_is_counted_for_metrics(tmp_path: Path) -> None:
+    async def main(queue: EventQueue, database: Database) -> None:
+        ids = [id for id in await queue.accept([event(), event(), event()], NOW_MS) if id is not None]
+        await queue.claim(ids, NOW_MS + 40)
+        await queue.end(ids.pop(), SUCCEEDED, NOW_MS + 50)
+        await queue.end(ids.pop(), FAILED, NOW_MS + 7 * 3_600_000)
+        rows = await MetricRows(database).rows(TENANT, "f", 0, 2**40, 60)
+        found = {metric: samples for row in rows for metric, samples in row.samples.items()}
+        assert found["AsyncEventsReceived"] == Samples(3, 3, 1, 1)
+        assert found["AsyncEventAge"] == Samples(3, 120, 40, 40)
+        assert found["AsyncEventsDropped"] == Samples(1, 1, 1, 1)
+
+    run(tmp_path, main)

@@ -61,13 +61,10 @@ def add(db: sqlite3.Connection, worker: str, batch: Batch) -> None:
     )
 
 
-def count(
-    db: sqlite3.Connection, tenant: str, name: str, at_s: float, metric: str, value: int = 1, qualifier: str = ""
-) -> None:
-    """Part of a job: adds one sample of a metric that is not an invocation's own (AsyncEventsReceived …)."""
-    minute_s = int(at_s // MINUTE_S) * MINUTE_S
-    sample = Samples(1, value, value, value)
-    _merge(db, (tenant, name, minute_s, MINUTE_S, qualifier, ""), {metric: sample}, {})
+def count(db: sqlite3.Connection, tenant: str, name: str, at_ms: int, metric: str, samples: Samples) -> None:
+    """Part of a job: adds to a metric that is not an invocation's own (AsyncEventsReceived …)."""
+    minute_s = at_ms // (1000 * MINUTE_S) * MINUTE_S
+    _merge(db, (tenant, name, minute_s, MINUTE_S, "", ""), {metric: samples}, {})
 
 
 _Key = tuple[str, str, int, int, str, str]

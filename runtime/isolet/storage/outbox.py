@@ -11,6 +11,8 @@ import sqlite3
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+from ..samples import flags
+from . import metrics
 from .database import Database
 from .queue import Accepted, accept
 
@@ -55,6 +57,13 @@ class Outbox:
     async def delivered(self, id: int) -> None:
         """Also for one that is given up."""
         await self._database.write(lambda db: db.execute("DELETE FROM deliveries WHERE id = ?", (id,)))
+
+    async def count_failure(self, posted: Posted, now_ms: int) -> None:
+        """Adds an attempt that failed to the metrics of its function."""
+        metric = "DeadLetterErrors" if posted.attributes else "DestinationDeliveryFailures"
+        await self._database.write(
+            lambda db: metrics.count(db, posted.tenant, posted.name, now_ms, metric, flags(1, 1))
+        )
 
     async def later(self, posted: Posted, due_ms: int, everything: bool) -> None:
         """It is tried again at `due_ms`; with `everything`, so is all else that goes to its destination and is due."""

@@ -22,6 +22,8 @@ from .. import retry
 from ..event_records import Delivery, Ending, Event, deliveries
 from ..model import EventPolicy
 from ..retry import Counts, Delays, Ended, Fate, Verdict
+from ..samples import Samples, flags
+from . import metrics
 from .database import Database
 
 # (db, tenant, name, qualifier) → what is to become of its events. Part of a job.
@@ -121,12 +123,16 @@ class EventQueue:
         """The id of each, once all are durable; None for one whose request id is known: it was accepted before."""
         return await self._database.write(lambda db: accept(db, events, now_ms))
 
-    async def claim(self, ids: Iterable[int]) -> list[Claimed]:
+    async def claim(self, ids: Iterable[int], now_ms: int) -> list[Claimed]:
         """Those of them that are there, each with an attempt counted that the caller may now run."""
 
         def job(db: sqlite3.Connection) -> list[Claimed]:
-            rows = [row for id in ids for row in db.execute(_CLAIM, (id,)).fetchall()]
-            return [Claimed(event, self._ends_ms(db, event)) for event in map(_event, rows)]
+            events = [_event(row) for id in ids for row in db.execute(_CLAIM, (id,)).fetchall()]
+            for event in events:
+                age_ms = max(0, now_ms - event.accepted_ms)
+                aged = Samples(1, age_ms, age_ms, age_ms)
+                metrics.count(db, event.tenant, event.name, now_ms, "AsyncEventAge", aged)
+            return [Claimed(event, self._ends_ms(db, event)) for event in events]
 
         return await self._database.write(job)
 
@@ -183,6 +189,8 @@ class EventQueue:
             return verdict, 0
         db.execute("DELETE FROM events WHERE id = ?", (id,))
         _book(db, event.tenant, event.name, _COLUMN[verdict.fate], 1)
+        if verdict.fate is not Fate.SUCCEEDED:
+            metrics.count(db, event.tenant, event.name, now_ms, "AsyncEventsDropped", flags(1, 1))
         told = deliveries(event, ending, verdict, policy, now_ms)
         for delivery in told:
             _post(db, delivery, now_ms)
@@ -199,6 +207,7 @@ def accept(db: sqlite3.Connection, events: Sequence[Accepted], now_ms: int) -> l
             new[event.tenant, event.name] += 1
     for (tenant, name), count in new.items():
         _book(db, tenant, name, "accepted", count)
+        metrics.count(db, tenant, name, now_ms, "AsyncEventsReceived", flags(count, count))
     return ids
 
 
