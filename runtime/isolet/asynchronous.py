@@ -83,13 +83,23 @@ class Asynchronous:
 
         Raises Throttled and what `store` raises.
         """
-        if not self._reserve(event):
-            raise Throttled("too many asynchronous events are queued", "CallerRateLimitExceeded")
 
         async def stored(now_ms: int) -> list[int | None]:
             return [await store(now_ms)]
 
-        await self._store([event], stored)
+        await self.hand_over_all([event], stored)
+
+    async def hand_over_all(
+        self, events: Sequence[Accepted], store: Callable[[int], Awaitable[Sequence[int | None]]]
+    ) -> None:
+        """The same for several events: all, or none. `store` is also called for none."""
+        room = [self._reserve(event) for event in events]
+        if not all(room):
+            for event, fits in zip(events, room, strict=True):
+                if fits:
+                    self._lanes.gone(event.tenant, len(event.body))
+            raise Throttled("too many asynchronous events are queued", "CallerRateLimitExceeded")
+        await self._store(events, store)
 
     async def _store(self, events: Sequence[Accepted], store: Callable[[int], Awaitable[Sequence[int | None]]]) -> None:
         """Stores events for which there is room, and has them wait for their turn."""

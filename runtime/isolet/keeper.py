@@ -54,7 +54,9 @@ from .storage.outbox import Outbox
 from .storage.packages import Packages
 from .storage.queue import Accepted, Books, EventQueue
 from .storage.registry import Registry
+from .storage.schedules import Schedules
 from .storage.secrets import Secrets
+from .triggers.schedule import ScheduleTrigger
 from .uplink import PROTOCOL
 from .versions import Versions
 
@@ -122,6 +124,9 @@ class Keeper:
         self._code = CodeSources(clients)
         self.deliveries = Deliveries(outbox, Destinations(clients), hand_over, self._clock)
         self.asynchronous.on_told = self.deliveries.wake
+        self.schedules = Schedules(self._database)
+        self.schedule_trigger = ScheduleTrigger(self.schedules, self.asynchronous.hand_over_all, self._clock)
+        self.schedules.on_change = self.schedule_trigger.changed
         self.ledger = Ledger(self._database)
         self.logs = Logs(self._database)
         self.metric_rows = MetricRows(self._database)
@@ -165,6 +170,7 @@ class Keeper:
         await self.deployments.restore()
         await self.asynchronous.open()
         self.deliveries.open()
+        await self.schedule_trigger.open()
         self._sweeping = asyncio.ensure_future(self._sweep())
 
     async def close(self) -> None:
@@ -173,6 +179,7 @@ class Keeper:
             await asyncio.wait(self._controlling)
         for task in [*self._watching, *([self._sweeping] if self._sweeping is not None else [])]:
             task.cancel()
+        await self.schedule_trigger.close()
         await self.asynchronous.close()
         await self.deliveries.close()
         await self.deployments.close()

@@ -370,6 +370,14 @@ AWS_READ_S = 20.0
 # After storage failed: until it is asked again.
 EVENT_STORAGE_RETRY_S = 1.0
 
+# The wall clock is read this often at least while there are schedules: a clock that was set is noticed within a minute,
+# which is the finest that schedules know.
+SCHEDULE_LOOK_S = 60.0
+# A rule that could not fire is tried again after this.
+SCHEDULE_RETRY_S = 10.0
+# Rules that fire together, with 5 events of at most 8 KB each; then the loop serves others.
+SCHEDULES_AT_ONCE = 100
+
 # ── the control plane ───────────────────────────────────────────────────────────────────────────────────────────
 
 # Writes that share one transaction and its fsync (about 1 ms): enough to be rid of it, few enough that one slow

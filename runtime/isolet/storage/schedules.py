@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from ..errors import LimitExceeded, UnknownResource, ValidationFailed
+from ..model import REGION
 from ..standing import Standing, begun
 from .database import Database
 from .queue import Accepted, accept
@@ -42,6 +43,10 @@ class Rule(NamedTuple):
     role: str
     revision: str
     standing: Standing
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:events:{REGION}:{self.tenant}:rule/{self.name}"
 
 
 class Target(NamedTuple):
