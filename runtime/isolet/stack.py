@@ -1,0 +1,604 @@
+"""A template as what is to be deployed: its functions, layers, and what is attached to functions.
+
+Laws:
+- Pure. A stack with the same name, template, parameters and account asks for the same names and the same requests.
+- Everything is checked before anything is deployed: `plan` without results puts placeholders where only a server knows
+  (the version of a layer, the number of a version, the id of a URL); with them, it says what they are.
+- `order` puts what gives such a result before what needs it; a circle is refused.
+
+Surprises: a resource that is not mapped still has a name, so that `!Ref Table` in an environment is what the table
+would be called. The URL of an API is the server's endpoint: routes are served there, without a stage.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import sam
+from .errors import TemplateInvalid
+from .grants import Refusal
+from .manifest import METHODS, parse_route
+from .members import Members
+from .model import REGION, function_arn
+from .sam import Resource, Unmapped, expanded
+from .template import Evaluator, as_text, chosen
+
+# A function's tag that says of which stack it is.
+STACK_TAG = "isolet-stack"
+# Precedent: CloudFormation's names of stacks.
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}", re.ASCII)
+_FUNCTION_NAME = re.compile(r"[A-Za-z0-9-_]{1,64}", re.ASCII)
+_LEVELS = ("ApplicationLogLevel", "SystemLogLevel")
+_NOTHING_OF_THE_KIND = "isolet has nothing of the kind"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Where a package comes from: one of the three."""
+
+    inline: str = ""
+    s3: Mapping[str, str] = field(default_factory=dict)  # S3Bucket, S3Key, S3ObjectVersion
+    path: str = ""  # as written, relative to the template
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionPlan:
+    id: str
+    path: str
+    name: str
+    code: Code
+    # UpdateFunctionConfiguration's members, all that have a default too: what the template leaves out is as by default.
+    configuration: Mapping[str, Any]
+    architectures: tuple[str, ...]
+    tags: Mapping[str, str]
+    reserved: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPlan:
+    id: str
+    path: str
+    name: str
+    code: Code
+    body: Mapping[str, Any]  # of PublishLayerVersion, without its Content
+    build: str  # Metadata.BuildMethod; "": the content is as it lies there
+    retained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedPlan:
+    """What hangs on a function. `kind` is the type of its resource."""
+
+    id: str
+    kind: str
+    path: str
+    function: str  # its name
+    qualifier: str
+    name: str  # of an alias, of a statement; "" for what there is one of
+    body: Mapping[str, Any]
+
+    @property
+    def mark(self) -> str:
+        """What is remembered of it, in characters that a tag may have."""
+        return "/".join((_MARKS[self.kind], self.qualifier, self.name)) if self.kind in _MARKS else ""
+
+
+# Versions stay: aliases and people may mean them.
+_MARKS = {sam.ALIAS: "alias", sam.URL: "url", sam.EVENT_INVOKE: "event", sam.PERMISSION: "permission"}
+
+Plan = FunctionPlan | LayerPlan | AttachedPlan
+# Results of a server: of a resource's id, its attributes by name; "" is its Ref.
+Results = dict[str, Mapping[str, str]]
+_PLANNED = frozenset({sam.FUNCTION, sam.LAYER, sam.VERSION, sam.ALIAS, sam.URL, sam.EVENT_INVOKE, sam.PERMISSION})
+_APIS = frozenset({sam.REST_API, sam.HTTP_API})
+# What only a server knows.
+_LATE = frozenset({sam.LAYER, sam.VERSION, sam.URL})
+# Where nothing else decides.
+_ORDER = (sam.LAYER, sam.FUNCTION, sam.VERSION, sam.ALIAS, sam.URL, sam.EVENT_INVOKE, sam.PERMISSION)
+
+
+class Stack:
+    def __init__(
+        self, template: Mapping[str, Any], given: Mapping[str, str], name: str, account: str, endpoint: str
+    ) -> None:
+        """`endpoint` is where routes are served. Raises TemplateInvalid."""
+        self.name = name
+        self._account = account
+        self._endpoint = endpoint
+        parameters = chosen(template, given)
+        # Where SAM's resources become CloudFormation's, only parameters are known.
+        self._template = template
+        evaluator = Evaluator(template, parameters, name, account, self._attribute)
+        self._resources, found = expanded(template, evaluator)
+        self._template = {**template, "Resources": {**self._resources, **self._spoken()}}
+        self._evaluator = Evaluator(self._template, parameters, name, account, self._attribute)
+        self._results: Results = {}
+        self._names: dict[str, str] = {}
+        self._naming: list[str] = []
+        self._asked: set[str] = set()
+        self._unmapped = dict.fromkeys(found)
+        self._warnings: dict[str, None] = {}
+        self.order = self._ordered()
+
+    # ── what there is ───────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def unmapped(self) -> tuple[Unmapped, ...]:
+        return tuple(self._unmapped)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(self._warnings)
+
+    def plan(self, id: str, results: Results | None = None) -> Plan:
+        """What is to be deployed for a resource of `order`; `results` are those of the ones before. Raises
+        TemplateInvalid."""
+        self._results = results or {}
+        resource = self._resources[id]
+        return self._planned(resource, Members(self._value(resource.properties, resource.path), resource.path))
+
+    def outputs(self, results: Results) -> dict[str, Any]:
+        """The template's outputs by name. Raises TemplateInvalid."""
+        self._results = results
+        outputs: dict[str, Any] = {}
+        for name, output in (self._template.get("Outputs") or {}).items():
+            path = f"Outputs.{name}"
+            if not isinstance(output, dict) or "Value" not in output:
+                raise TemplateInvalid(f"{path}: an output is a map with a Value")
+            if output.get("Condition") is None or self._evaluator.condition(output["Condition"], path):
+                outputs[str(name)] = self._value(output["Value"], f"{path}.Value")
+        return outputs
+
+    def _present(self) -> Iterator[Resource]:
+        for resource in self._resources.values():
+            if self._is_present(resource):
+                yield resource
+
+    def _is_present(self, resource: Resource) -> bool:
+        if resource.condition is None:
+            return True
+        return self._evaluator.condition(resource.condition, f"Resources.{resource.id}.Condition")
+
+    def _ordered(self) -> tuple[str, ...]:
+        """Plans everything once, with placeholders, and sees who asks for whose results."""
+        needs: dict[str, set[str]] = {}
+        for resource in self._present():
+            if resource.type in _PLANNED:
+                self._asked = set()
+                plan = self.plan(resource.id)
+                needs[resource.id] = self._asked | self._owners(plan)
+            elif resource.type in _APIS:
+                self._api_misses(resource)
+            elif resource.type != sam.ROLE and not resource.type.startswith(("AWS::IAM::", "AWS::CloudFormation::")):
+                self._miss(f"Resources.{resource.id}", resource.type, _NOTHING_OF_THE_KIND)
+        waiting = sorted(needs, key=lambda id: _ORDER.index(self._resources[id].type))
+        done: list[str] = []
+        while waiting:
+            ready = [id for id in waiting if needs[id] <= set(done)]
+            if not ready:
+                raise TemplateInvalid(f"Resources: Circular dependency between resources: [{', '.join(waiting)}]")
+            done.append(ready[0])
+            waiting.remove(ready[0])
+        return tuple(done)
+
+    def _owners(self, plan: Plan) -> set[str]:
+        """The function that something hangs on, and its alias."""
+        if not isinstance(plan, AttachedPlan):
+            return set()
+        owner = next(
+            id
+            for id, resource in self._resources.items()
+            if resource.type == sam.FUNCTION and self._name(resource) == plan.function
+        )
+        aliases = {
+            resource.id
+            for resource in self._present()
+            if resource.type == sam.ALIAS
+            and resource.id != plan.id
+            and plan.qualifier
+            and as_text(self._value(resource.properties.get("Name"), resource.path)) == plan.qualifier
+        }
+        return {owner} | aliases
+
+    def _miss(self, path: str, what: str, reason: str) -> None:
+        self._unmapped[Unmapped(path, what, reason)] = None
+
+    # ── references ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _spoken(self) -> dict[str, Resource]:
+        """`!Ref Hello.Alias` and `!Ref Hello.Version`, as SAM knows them."""
+        spoken = {}
+        for resource in self._resources.values():
+            if resource.generated and resource.type in (sam.ALIAS, sam.VERSION):
+                kind = resource.type.rpartition("::")[2]
+                owner = resource.properties["FunctionName"]["Ref"]
+                spoken[f"{owner}.{kind}"] = resource
+        return spoken
+
+    def _value(self, written: Any, path: str) -> Any:
+        return self._with_endpoint(self._evaluator.value(written, path))
+
+    def _attribute(self, id: str, attribute: str, path: str) -> str:
+        """OfResource. Raises TemplateInvalid."""
+        resources = self._template["Resources"]
+        if f"{id}.{attribute}" in resources:
+            id, attribute = f"{id}.{attribute}", ""
+        resource = resources[id]
+        if not isinstance(resource, Resource):
+            raise TemplateInvalid(f"{path}: only parameters are known here, not {id}")
+        known = self._attributes(resource)
+        if attribute not in known:
+            has = ", ".join(name for name in known if name) or "none"
+            raise TemplateInvalid(f"{path}: {id} ({resource.type}) has no attribute {attribute!r} here; known: {has}")
+        if not self._is_present(resource):
+            raise TemplateInvalid(f"{path}: {id} is not there: its condition is false")
+        if resource.type in _LATE:
+            self._asked.add(resource.id)
+            return self._results.get(resource.id, {}).get(attribute, known[attribute])
+        return known[attribute]
+
+    def _attributes(self, resource: Resource) -> Mapping[str, str]:
+        kind, name = resource.type, self._name(resource)
+        if kind == sam.FUNCTION:
+            return {"": name, "Arn": self._arn(name)}
+        if kind == sam.LAYER:
+            arn = f"arn:aws:lambda:{REGION}:{self._account}:layer:{name}:1"
+            return {"": arn, "LayerVersionArn": arn, "Arn": arn}
+        if kind in (sam.VERSION, sam.ALIAS, sam.URL):
+            return self._attributes_on_function(resource)
+        if kind in _APIS:
+            return {"": name, "ApiEndpoint": self._endpoint, "ApiId": name, "RootResourceId": "root", "Stage": "Prod"}
+        return _unmapped_attributes(kind, name, self._account)
+
+    def _attributes_on_function(self, resource: Resource) -> Mapping[str, str]:
+        member = "TargetFunctionArn" if resource.type == sam.URL else "FunctionName"
+        function, _ = self._function_of(self._value(resource.properties.get(member), resource.path), resource.path)
+        arn = self._arn(function)
+        if resource.type == sam.VERSION:
+            return {"": f"{arn}:1", "FunctionArn": f"{arn}:1", "Version": "1"}
+        if resource.type == sam.ALIAS:
+            alias = f"{arn}:{as_text(self._value(resource.properties.get('Name'), resource.path))}"
+            return {"": alias, "AliasArn": alias}
+        return {"": arn, "FunctionArn": arn, "FunctionUrl": f"{self._endpoint}/"}
+
+    def _arn(self, function: str) -> str:
+        return function_arn(self._account, function)
+
+    _NAME_MEMBERS: Mapping[str, str] = {
+        sam.LAYER: "LayerName",
+        sam.ROLE: "RoleName",
+        sam.HTTP_API: "",
+        sam.REST_API: "",
+    }
+
+    def _name(self, resource: Resource) -> str:
+        """What it is called: as the template says, or after the stack. Raises TemplateInvalid."""
+        if resource.id in self._names:
+            return self._names[resource.id]
+        if resource.type in _APIS:
+            return resource.id.lower()
+        last = resource.type.rpartition("::")[2]
+        member = self._NAME_MEMBERS.get(resource.type, f"{last}Name")
+        path = f"{resource.path}.{member}"
+        written = resource.properties.get(member)
+        if resource.id in self._naming:
+            raise TemplateInvalid(f"{path}: it needs its own name")
+        self._naming.append(resource.id)
+        try:
+            value = self._evaluator.value(written, path)
+        finally:
+            self._naming.pop()
+        if isinstance(value, dict | list):
+            raise TemplateInvalid(f"{path}: this is a text")
+        name = f"{self.name}-{resource.id}" if value is None else as_text(value)
+        if resource.type == sam.FUNCTION and not _FUNCTION_NAME.fullmatch(name):
+            raise TemplateInvalid(
+                f"{path}: {name!r} is no name of a function; give a FunctionName of at most 64 letters, digits, - and _"
+            )
+        self._names[resource.id] = name
+        if resource.type == sam.FUNCTION and (twin := self._twin(resource, name)):
+            raise TemplateInvalid(f"{path}: {name!r} is the name of {twin} too")
+        return name
+
+    def _twin(self, resource: Resource, name: str) -> str:
+        """The id of another function that is there under the same name; "" if none is."""
+        if not self._is_present(resource):
+            return ""
+        return next(
+            (
+                other.id
+                for other in self._resources.values()
+                if other.type == sam.FUNCTION
+                and other.id != resource.id
+                and self._names.get(other.id) == name
+                and self._is_present(other)
+            ),
+            "",
+        )
+
+    def _function_of(self, said: Any, path: str) -> tuple[str, str]:
+        """(name, qualifier) that a name or an ARN means. It has to be of this template. Raises TemplateInvalid."""
+        text = "" if said is None or isinstance(said, dict | list) else as_text(said)
+        prefix = self._arn("")
+        name, _, qualifier = text.removeprefix(prefix).partition(":")
+        mine = {self._name(each) for each in self._present() if each.type == sam.FUNCTION}
+        if name not in mine:
+            raise TemplateInvalid(f"{path}: {text!r} is no function of this template; name one by !Ref or !GetAtt")
+        return name, qualifier
+
+    def _with_endpoint(self, value: Any) -> Any:
+        """`value` with the URLs of APIs made the server's: those of AWS lead nowhere."""
+        if isinstance(value, list):
+            return [self._with_endpoint(item) for item in value]
+        if isinstance(value, dict):
+            return {key: self._with_endpoint(item) for key, item in value.items()}
+        if not isinstance(value, str) or ".execute-api." not in value:
+            return value
+        for resource in self._resources.values():
+            if resource.type not in _APIS:
+                continue
+            stage = as_text(self._evaluator.value(resource.properties.get("StageName"), resource.path) or "$default")
+            host = rf"https?://{re.escape(self._name(resource))}\.execute-api\.[a-z0-9-]+\.[a-z.]+[a-z]"
+            found = re.compile(rf"{host}(?:/{re.escape(stage)}(?=/|$))?")
+            if found.search(value):
+                value = found.sub(lambda _: self._endpoint, value)
+                # API Gateway takes a slash at the end of a path for nothing; a route here is exact.
+                return value if value == f"{self._endpoint}/" else value.removesuffix("/")
+        return value
+
+    # ── plans ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _planned(self, resource: Resource, given: Members) -> Plan:
+        if resource.type == sam.FUNCTION:
+            plan: Plan = self._function(resource, given)
+        elif resource.type == sam.LAYER:
+            plan = self._layer(resource, given)
+        else:
+            plan = self._attached(resource, given)
+        for name in given.unread():
+            self._miss(given.at(name), name, _NOTHING_OF_THE_KIND)
+        return plan
+
+    def _function(self, resource: Resource, given: Members) -> FunctionPlan:
+        given.ignore("FunctionName")
+        name = self._name(resource)
+        if given.text("PackageType", "Zip") != "Zip":
+            raise TemplateInvalid(f"{given.at('PackageType')}: isolet runs WebAssembly and source, not containers")
+        tags = self._tags(given)
+        if STACK_TAG in tags:
+            raise TemplateInvalid(f"{given.at('Tags')}.{STACK_TAG}: this tag is isolet's own")
+        if given.get("EphemeralStorage") not in (None, {"Size": 512}, {"Size": "512"}):
+            self._miss(given.at("EphemeralStorage"), "EphemeralStorage", "/tmp is in memory")
+        logging, letters = given.inner("LoggingConfig"), given.inner("DeadLetterConfig")
+        log_format = logging.text("LogFormat", "Text")
+        levels = {level: logging.text(level) for level in _LEVELS if level in logging}
+        plan = FunctionPlan(
+            id=resource.id,
+            path=resource.path,
+            name=name,
+            code=self._code(given, "Code"),
+            configuration={
+                "Runtime": given.required("Runtime"),
+                "Handler": given.required("Handler"),
+                "Role": given.required("Role"),
+                "Description": given.text("Description"),
+                "Timeout": _or(given.whole("Timeout"), 3),
+                "MemorySize": _or(given.whole("MemorySize"), 128),
+                "Environment": {"Variables": given.inner("Environment").strings("Variables")},
+                "Layers": given.texts("Layers"),
+                "DeadLetterConfig": {"TargetArn": letters.text("TargetArn")},
+                "TracingConfig": {"Mode": given.inner("TracingConfig").text("Mode", "PassThrough")},
+                "SnapStart": {"ApplyOn": given.inner("SnapStart").text("ApplyOn", "None")},
+                "LoggingConfig": {
+                    "LogFormat": log_format,
+                    "LogGroup": logging.text("LogGroup", f"/aws/lambda/{name}"),
+                    **(dict.fromkeys(_LEVELS, "INFO") if log_format == "JSON" else {}),
+                    **levels,
+                },
+            },
+            architectures=tuple(given.texts("Architectures")) or ("x86_64",),
+            tags={**tags, **self._route_tags(given), STACK_TAG: self.name},
+            reserved=given.whole("ReservedConcurrentExecutions"),
+        )
+        for inner in (logging, letters):
+            for unread in inner.unread():
+                self._miss(inner.at(unread), unread, _NOTHING_OF_THE_KIND)
+        return plan
+
+    def _tags(self, given: Members) -> dict[str, str]:
+        """SAM writes a map, CloudFormation a list of Key and Value."""
+        tags = given.get("Tags")
+        if not isinstance(tags, list):
+            return given.strings("Tags")
+        found = [Members(tag, f"{given.at('Tags')}[{number}]") for number, tag in enumerate(tags)]
+        return {tag.required("Key"): tag.text("Value") for tag in found}
+
+    def _code(self, given: Members, member: str) -> Code:
+        code = given.get(member)
+        if isinstance(code, str):
+            if s3 := re.fullmatch(r"s3://([^/]+)/(.+)", code):
+                return Code(s3={"S3Bucket": s3[1], "S3Key": s3[2]})
+            return Code(path=code)
+        inner = given.inner(member)
+        if inline := inner.text("ZipFile"):
+            return Code(inline=inline)
+        if "ImageUri" in inner:
+            raise TemplateInvalid(f"{inner.at('ImageUri')}: isolet runs WebAssembly and source, not containers")
+        return Code(
+            s3={"S3Bucket": inner.required("S3Bucket"), "S3Key": inner.required("S3Key")}
+            | ({"S3ObjectVersion": inner.text("S3ObjectVersion")} if "S3ObjectVersion" in inner else {})
+        )
+
+    def _route_tags(self, given: Members) -> dict[str, str]:
+        """Tags that make a function answer at the routes of its Api and HttpApi events."""
+        routes: list[str] = []
+        for event in given.get("Routes") or []:
+            members = Members(event["members"], event["path"])
+            if event["kind"] == "Api" or members.text("PayloadFormatVersion", "2.0") != "2.0":
+                self._warnings[f"{event['path']}: the event comes in payload format 2.0, as from an HttpApi"] = None
+            routes += [route for route in self._routes(event["kind"], members) if route not in routes]
+        return {"isolet:http": "true", "isolet:routes": json.dumps(routes, separators=(",", ":"))} if routes else {}
+
+    def _routes(self, kind: str, members: Members) -> list[str]:
+        if kind == "HttpApi" and "Path" not in members and "Method" not in members:
+            return ["ANY /", "ANY /{proxy+}"]  # $default
+        path = members.required("Path")
+        method = members.required("Method").upper()
+        if method not in METHODS and method not in ("*", "X-AMAZON-APIGATEWAY-ANY-METHOD"):
+            raise TemplateInvalid(f"{members.at('Method')}: {method!r} is none of {', '.join(METHODS)}")
+        if path == "$default":
+            return ["ANY /", "ANY /{proxy+}"]
+        text = f"{method if method in METHODS else 'ANY'} {path.rstrip('/') or '/'}"
+        route = parse_route(text)
+        if isinstance(route, Refusal):
+            raise TemplateInvalid(f"{members.at('Path')}: {text!r} {route.reason}; {route.cure}")
+        return [str(route)]
+
+    def _layer(self, resource: Resource, given: Members) -> LayerPlan:
+        given.ignore("LayerName")
+        metadata = resource.metadata if isinstance(resource.metadata, dict) else {}
+        body: dict[str, Any] = {
+            member: texts
+            for member in ("CompatibleRuntimes", "CompatibleArchitectures")
+            if (texts := given.texts(member))
+        }
+        body |= {member: text for member in ("Description", "LicenseInfo") if (text := given.text(member))}
+        return LayerPlan(
+            id=resource.id,
+            path=resource.path,
+            name=self._name(resource),
+            code=self._code(given, "Content"),
+            body=body,
+            build=as_text(metadata.get("BuildMethod", "")),
+            retained=resource.retained,
+        )
+
+    def _attached(self, resource: Resource, given: Members) -> AttachedPlan:
+        member = "TargetFunctionArn" if resource.type == sam.URL else "FunctionName"
+        function, qualifier = self._function_of(given.get(member), given.at(member))
+        qualifier = given.text("Qualifier", qualifier)
+        name, body = _BODIES[resource.type](resource.id, given)
+        return AttachedPlan(
+            id=resource.id,
+            kind=resource.type,
+            path=resource.path,
+            function=function,
+            qualifier="" if qualifier == "$LATEST" else qualifier,
+            name=name,
+            body=body,
+        )
+
+    def _api_misses(self, resource: Resource) -> None:
+        for member in resource.properties:
+            if member not in ("Name", "StageName", "Description", "Tags", "EndpointConfiguration", "OpenApiVersion"):
+                self._miss(f"{resource.path}.{member}", str(member), "routes have a method and a path only")
+
+
+def _or(value: int | None, default: int) -> int:
+    return default if value is None else value
+
+
+# ── what hangs on functions ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _version(_id: str, given: Members) -> tuple[str, dict[str, Any]]:
+    return "", {member: given.text(member) for member in ("Description", "CodeSha256") if member in given}
+
+
+def _alias(_id: str, given: Members) -> tuple[str, dict[str, Any]]:
+    weights: dict[str, float] = {}
+    routing = given.inner("RoutingConfig").get("AdditionalVersionWeights") or []
+    if not isinstance(routing, list):
+        raise TemplateInvalid(f"{given.at('RoutingConfig')}.AdditionalVersionWeights: this is a list")
+    for number, item in enumerate(routing):
+        weight = Members(item, f"{given.at('RoutingConfig')}.AdditionalVersionWeights[{number}]")
+        share = weight.required("FunctionWeight")
+        if not re.fullmatch(r"[01](\.[0-9]+)?|\.[0-9]+", share, re.ASCII):
+            raise TemplateInvalid(f"{weight.at('FunctionWeight')}: {share!r} is not a weight from 0 to 1")
+        weights[weight.required("FunctionVersion")] = float(share)
+    return given.required("Name"), {
+        "FunctionVersion": given.required("FunctionVersion"),
+        "Description": given.text("Description"),
+        "RoutingConfig": {"AdditionalVersionWeights": weights},
+    }
+
+
+def _url(_id: str, given: Members) -> tuple[str, dict[str, Any]]:
+    cors = given.inner("Cors")
+    said: dict[str, Any] = {
+        member: cors.texts(member)
+        for member in ("AllowOrigins", "AllowMethods", "AllowHeaders", "ExposeHeaders")
+        if member in cors
+    }
+    if "AllowCredentials" in cors:
+        said["AllowCredentials"] = cors.truth("AllowCredentials")
+    if "MaxAge" in cors:
+        said["MaxAge"] = cors.whole("MaxAge")
+    return "", {
+        "AuthType": given.required("AuthType"),
+        "InvokeMode": given.text("InvokeMode", "BUFFERED"),
+        "Cors": said,
+    }
+
+
+def _event_invoke(_id: str, given: Members) -> tuple[str, dict[str, Any]]:
+    body: dict[str, Any] = {
+        member: given.whole(member)
+        for member in ("MaximumRetryAttempts", "MaximumEventAgeInSeconds")
+        if member in given
+    }
+    destinations = given.inner("DestinationConfig")
+    targets = {
+        when: {"Destination": destinations.inner(when).required("Destination")}
+        for when in ("OnSuccess", "OnFailure")
+        if when in destinations
+    }
+    return "", body | ({"DestinationConfig": targets} if targets else {})
+
+
+def _permission(id: str, given: Members) -> tuple[str, dict[str, Any]]:
+    body = {"Action": given.required("Action"), "Principal": given.required("Principal")}
+    for member in ("SourceArn", "SourceAccount", "EventSourceToken", "FunctionUrlAuthType", "PrincipalOrgID"):
+        if member in given:
+            body[member] = given.text(member)
+    return id, body
+
+
+_BODIES = {
+    sam.VERSION: _version,
+    sam.ALIAS: _alias,
+    sam.URL: _url,
+    sam.EVENT_INVOKE: _event_invoke,
+    sam.PERMISSION: _permission,
+}
+
+
+# ── what is not mapped ──────────────────────────────────────────────────────────────────────────────────────────
+
+# Types whose ARN follows from their name: {account}, {name}.
+_ARNS: Mapping[str, str] = {
+    "AWS::IAM::Role": "arn:aws:iam::{account}:role/{name}",
+    "AWS::SQS::Queue": f"arn:aws:sqs:{REGION}:{{account}}:{{name}}",
+    "AWS::SNS::Topic": f"arn:aws:sns:{REGION}:{{account}}:{{name}}",
+    "AWS::S3::Bucket": "arn:aws:s3:::{name}",
+    "AWS::DynamoDB::Table": f"arn:aws:dynamodb:{REGION}:{{account}}:table/{{name}}",
+    "AWS::Serverless::SimpleTable": f"arn:aws:dynamodb:{REGION}:{{account}}:table/{{name}}",
+    "AWS::Events::EventBus": f"arn:aws:events:{REGION}:{{account}}:event-bus/{{name}}",
+    "AWS::Logs::LogGroup": f"arn:aws:logs:{REGION}:{{account}}:log-group:{{name}}:*",
+}
+
+
+def _unmapped_attributes(kind: str, name: str, account: str) -> Mapping[str, str]:
+    known = {"": name}
+    last = kind.rpartition("::")[2]
+    if kind in _ARNS:
+        known["Arn"] = _ARNS[kind].format(account=account, name=name)
+    if kind == "AWS::SQS::Queue":
+        known[""] = known["QueueUrl"] = f"https://sqs.{REGION}.amazonaws.com/{account}/{name}"
+    if kind == "AWS::SNS::Topic":
+        known[""] = known["TopicArn"] = known["Arn"]
+    return known | {f"{last}Name": name}
