@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ENDPOINT = "http://127.0.0.1:8080"
 _FUNCTIONS = "/2015-03-31/functions"
+_LAYERS = "/2018-10-31/layers"
 _TAGS = "/2017-03-31/tags"
 _LOGS = "Logs_20140328"
 
@@ -108,6 +109,10 @@ class Client:
     def update_code(self, name: str, package: bytes) -> dict[str, Any]:
         return self._json("PUT", f"{_path(name)}/code", {"ZipFile": base64.b64encode(package).decode("ascii")})
 
+    def change_code(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """UpdateFunctionCode with members of one's own: code from S3, an architecture."""
+        return self._json("PUT", f"{_path(name)}/code", body)
+
     def update_configuration(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         return self._json("PUT", f"{_path(name)}/configuration", body)
 
@@ -128,6 +133,17 @@ class Client:
         """What Lambda has no field for: the module and its snapshot."""
         return self._json("GET", f"/isolet/functions/{quote(name, safe='')}")
 
+    def account(self, name: str) -> str:
+        """The account that requests are made as: what a function called `name`, there or not, would belong to."""
+        try:
+            said = str(self.configuration(name)["FunctionArn"])
+        except Refused as refusal:
+            said = refusal.message
+        found = re.search(r"arn:aws:lambda:[a-z0-9-]+:([0-9]{12}):function:", said)
+        if found is None:
+            raise self._stranger()
+        return found[1]
+
     def functions(self) -> Iterator[dict[str, Any]]:
         """All of them, in the order of their names."""
         marker = ""
@@ -140,6 +156,78 @@ class Client:
 
     def delete(self, name: str) -> None:
         self._send("DELETE", _path(name))
+
+    # ── what is attached to functions ───────────────────────────────────────────────────────────────────────────
+
+    def reserve(self, name: str, executions: int) -> None:
+        body = {"ReservedConcurrentExecutions": executions}
+        self._send("PUT", f"{_path(name, '2017-10-31')}/concurrency", json_body=body)
+
+    def unreserve(self, name: str) -> None:
+        self._send("DELETE", f"{_path(name, '2017-10-31')}/concurrency")
+
+    def publish(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return self._json("POST", f"{_path(name)}/versions", body)
+
+    def put_alias(self, name: str, alias: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Changes the alias, or creates it."""
+        try:
+            return self._json("PUT", f"{_path(name)}/aliases/{quote(alias, safe='')}", body)
+        except Refused as refusal:
+            if refusal.answered != 404:
+                raise
+        return self._json("POST", f"{_path(name)}/aliases", {"Name": alias, **body})
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        self._send("DELETE", f"{_path(name)}/aliases/{quote(alias, safe='')}")
+
+    def put_url(self, name: str, qualifier: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Changes the function's URL, or creates it."""
+        path, qualified = f"{_path(name, '2021-10-31')}/url", _qualified(qualifier)
+        try:
+            return self._json("PUT", path, body, params=qualified)
+        except Refused as refusal:
+            if refusal.answered != 404:
+                raise
+        return self._json("POST", path, body, params=qualified)
+
+    def delete_url(self, name: str, qualifier: str) -> None:
+        self._send("DELETE", f"{_path(name, '2021-10-31')}/url", params=_qualified(qualifier))
+
+    def put_event_invoke(self, name: str, qualifier: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return self._json("PUT", f"{_path(name, '2019-09-25')}/event-invoke-config", body, _qualified(qualifier))
+
+    def delete_event_invoke(self, name: str, qualifier: str) -> None:
+        self._send("DELETE", f"{_path(name, '2019-09-25')}/event-invoke-config", params=_qualified(qualifier))
+
+    def permit(self, name: str, qualifier: str, body: Mapping[str, Any]) -> None:
+        self._send("POST", f"{_path(name)}/policy", json_body=body, params=_qualified(qualifier))
+
+    def forbid(self, name: str, qualifier: str, statement: str) -> None:
+        self._send("DELETE", f"{_path(name)}/policy/{quote(statement, safe='')}", params=_qualified(qualifier))
+
+    # ── layers ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def publish_layer(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return self._json("POST", f"{_LAYERS}/{quote(name, safe='')}/versions", body)
+
+    def layer_versions(self, name: str) -> Iterator[dict[str, Any]]:
+        """All of them, the newest first; none of a layer that does not exist."""
+        marker = ""
+        while True:
+            params = {"Marker": marker} if marker else None
+            page = self._json("GET", f"{_LAYERS}/{quote(name, safe='')}/versions", params=params)
+            yield from page["LayerVersions"]
+            marker = page.get("NextMarker", "")
+            if not marker:
+                return
+
+    def layer_version(self, name: str, version: int) -> dict[str, Any]:
+        """With the digest of its content."""
+        return self._json("GET", f"{_LAYERS}/{quote(name, safe='')}/versions/{version}")
+
+    def delete_layer_version(self, name: str, version: int) -> None:
+        self._send("DELETE", f"{_LAYERS}/{quote(name, safe='')}/versions/{version}")
 
     # ── invoking ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -249,8 +337,14 @@ class Client:
         )
 
 
-def _path(name: str) -> str:
-    return f"{_FUNCTIONS}/{quote(name, safe='')}"
+def _path(name: str, since: str = "") -> str:
+    """A function's path; `since` names a version of Lambda's API that is not the first."""
+    functions = f"/{since}/functions" if since else _FUNCTIONS
+    return f"{functions}/{quote(name, safe='')}"
+
+
+def _qualified(qualifier: str) -> dict[str, str] | None:
+    return {"Qualifier": qualifier} if qualifier else None
 
 
 def checked_endpoint(text: str) -> str:

@@ -1,4 +1,4 @@
-"""`isolet deploy`: a directory becomes a function that answers."""
+"""`isolet deploy`: a directory becomes a function that answers, a template several."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from .client import ENDPOINT, Client
 from .deployment import Deployed, deployed
 from .options import Verb, as_json, endpoint
 from .steps import Steps
+from .template import Options, deploy_template, template_of
 
 
 @click.command(
@@ -23,19 +24,48 @@ Examples:
   isolet deploy hello                   the directory with function.toml in it
   isolet deploy . --endpoint http://edge-7:8080
   isolet deploy hello --json | jq .snapshot.imageBytes
+  isolet deploy template.yaml           AWS SAM or CloudFormation: all its functions
+  isolet deploy template.yaml --parameter Stage=prod --stack shop
+  isolet deploy template.yaml --strict  fails if anything in it is not mapped, and changes nothing
+  isolet deploy template.yaml --stack shop --delete
 """,
 )
-@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--parameter", "-p", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the template; again."
+)
+@click.option("--stack", metavar="NAME", help="What the template's functions are kept as.  [default: its directory]")
+@click.option("--strict", is_flag=True, help="Refuse a template of which something is not mapped.")
+@click.option("--delete", is_flag=True, help="Remove what the template made.")
 @endpoint
 @as_json
-def deploy(directory: Path, endpoint: str, as_json: bool) -> None:
-    """Build the function in DIRECTORY and deploy it.
+@click.pass_context
+def deploy(
+    ctx: click.Context,
+    path: Path,
+    parameters: tuple[str, ...],
+    stack: str | None,
+    strict: bool,
+    delete: bool,
+    endpoint: str,
+    as_json: bool,
+) -> None:
+    """Build the function in the directory PATH, or the functions of the template PATH, and deploy.
 
-    Compiles it (the first build of a language installs its compiler), uploads it, and waits until its snapshot is
-    made and every worker serves it. What exists is changed, and serves its former version until the new one is there.
+    Compiles (the first build of a language installs its compiler), uploads, and waits until snapshots are made and
+    every worker serves them. What exists is changed, and serves its former version until the new one is there.
+
+    A template is one of AWS SAM or CloudFormation: a .yaml, .yml or .json, or a directory with a template.yaml and no
+    function.toml. What was deployed from it before and is no longer in it is removed. What isolet cannot map is named.
     """
+    options = Options(parameters, stack, strict, delete)
+    if template := template_of(path):
+        deploy_template(ctx, template, options, endpoint, as_json)
+        return
+    if only := options.for_stacks():
+        raise click.UsageError(f"{only} is for templates, and {path} is a function's directory")
     with Client(endpoint) as client, Steps() as steps:
-        result = deployed(directory, client, steps)
+        result = deployed(path, client, steps)
     if as_json:
         console.say_json(as_plain(result))
     else:

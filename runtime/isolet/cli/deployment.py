@@ -61,7 +61,7 @@ def deployed(directory: Path, client: Client, steps: Steps) -> Deployed:
     """
     manifest = load(directory)
     name, settings = manifest.name, manifest.settings
-    existing = _existing(client, name)  # first: without a server, nobody should wait for a compiler
+    existing = existing_function(client, name)  # first: without a server, nobody should wait for a compiler
 
     def progress(step: Step) -> None:
         steps.begin(step.phase)
@@ -71,7 +71,7 @@ def deployed(directory: Path, client: Client, steps: Steps) -> Deployed:
     if existing is None:
         steps.begin("upload")
         client.create(create_body(name, settings, package.zip, ROLE, {}))
-        _wait(client, name, steps)
+        settled(client, name, steps)
         what = "created"
     else:
         what = "updated" if _update(client, name, settings, package, existing, steps) else "unchanged"
@@ -104,7 +104,7 @@ def urls_of(name: str, settings: Settings, endpoint: str) -> tuple[str, ...]:
     )
 
 
-def _existing(client: Client, name: str) -> dict[str, Any] | None:
+def existing_function(client: Client, name: str) -> dict[str, Any] | None:
     try:
         return client.get(name)
     except Refused as refusal:
@@ -128,35 +128,40 @@ def _update(
     def change_settings() -> None:
         if _settings_differ(existing["Configuration"], settings):
             client.update_configuration(name, configuration_body(settings))
-            _wait(client, name, steps)
+            settled(client, name, steps)
         # Looked at again: `Timeout` alone has no fractions, which are a tag's.
         given, removed = _tag_changes(client.get(name).get("Tags", {}), settings)
         if given:
             client.tag(arn, given)
-            _wait(client, name, steps)
+            settled(client, name, steps)
         if removed:
             client.untag(arn, removed)
 
     changes: list[Callable[[], None]] = []
     failed = existing["Configuration"].get("State") == "Failed"
-    if failed or existing["Configuration"]["CodeSha256"] != _sha256(package.zip):
+    if failed or existing["Configuration"]["CodeSha256"] != sha256(package.zip):
         changes.append(change_code)
     if _settings_differ(existing["Configuration"], settings) or any(_tag_changes(existing.get("Tags", {}), settings)):
         changes.append(change_settings)
+    applied(changes, client, name, steps)
+    return bool(changes)
+
+
+def applied(changes: list[Callable[[], None]], client: Client, name: str, steps: Steps) -> None:
+    """Makes the changes in their order; what cannot be done first is done last. Raises Refused, DeploymentFailed."""
     try:
         _apply(changes, client, name, steps)
     except DeploymentFailed:
         if len(changes) == 1:
             raise
         _apply(changes[::-1], client, name, steps)
-    return bool(changes)
 
 
 def _apply(changes: list[Callable[[], None]], client: Client, name: str, steps: Steps) -> None:
     for change in changes:
         steps.begin("upload")
         change()
-        _wait(client, name, steps)
+        settled(client, name, steps)
 
 
 def _settings_differ(configuration: Mapping[str, Any], settings: Settings) -> bool:
@@ -171,14 +176,14 @@ def _tag_changes(present: Mapping[str, str], settings: Settings) -> tuple[dict[s
     return given, [key for key in present if is_ours(key) and key not in wanted]
 
 
-def _sha256(data: bytes) -> str:
+def sha256(data: bytes) -> str:
     return base64.b64encode(hashlib.sha256(data).digest()).decode("ascii")
 
 
 # ── waiting ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _wait(client: Client, name: str, steps: Steps) -> None:
+def settled(client: Client, name: str, steps: Steps) -> None:
     """Returns when the function is as it was asked to be, showing what the builder does. Raises DeploymentFailed."""
     pause_s = _POLL_S
     while True:
