@@ -44,9 +44,9 @@ def test_success_is_told_with_request_and_response() -> None:
 
 def test_exhausted_event_is_told_with_its_last_error() -> None:
     event = EVENT._replace(qualifier="live", body=b"")
-    (one,) = told(FAILED, Fate.EXHAUSTED, 3, event, on_failure=TOLD, dead_letter=DEAD)
+    one, other = told(FAILED, Fate.EXHAUSTED, 3, event, on_failure=TOLD, dead_letter=DEAD)
     record = json.loads(one.body)
-    assert one.destination == TOLD, "the dead-letter target is for those without a destination"
+    assert (one.destination, other.destination) == (TOLD, DEAD)
     assert record["requestContext"] == {
         "requestId": "id",
         "functionArn": f"{ARN}:live",
@@ -87,8 +87,8 @@ def test_stopped_chain_is_told_to_no_other_function() -> None:
     assert told(refused, Fate.EXHAUSTED, event=stopped, on_failure=ARN) == []
     (one,) = told(refused, Fate.EXHAUSTED, event=stopped, on_failure=ARN, dead_letter=DEAD)
     assert one.destination == DEAD
-    (one,) = told(refused, Fate.EXHAUSTED, event=stopped, on_failure=TOLD, dead_letter=DEAD)
-    assert one.destination == TOLD
+    both = told(refused, Fate.EXHAUSTED, event=stopped, on_failure=TOLD, dead_letter=DEAD)
+    assert [one.destination for one in both] == [TOLD, DEAD]
     assert len(told(FAILED, Fate.EXHAUSTED, event=EVENT, on_failure=ARN)) == 1
 
 

@@ -23,6 +23,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from . import event_policies
 from .builds import Builds, key_of
 from .clock import Clock
 from .errors import Conflict, IsoletError, PreconditionFailed, UnknownFunction
@@ -241,6 +242,7 @@ class Deployments:
         """Raises UnknownFunction. No worker serves it any more when this returns."""
 
         def job(db: sqlite3.Connection) -> None:
+            event_policies.depart(db, tenant, name)
             if not registry.delete(db, tenant, name):
                 raise UnknownFunction(f"Function not found: {function_arn(tenant, name)}")
 

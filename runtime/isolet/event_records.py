@@ -1,8 +1,8 @@
 """What is told of an asynchronous invocation that ended, and to whom: Lambda's destination records and dead letters.
 
 Laws:
-- A success is told to OnSuccess. What was given up is told to OnFailure, or where there is none to the dead-letter
-  target of the function; never to both.
+- A success is told to OnSuccess. What was given up is told to OnFailure and to the dead-letter target of the function,
+  to both where there are both. Precedent: AWS's announcement of destinations.
 - A dead letter is the event as its caller sent it, with RequestID, ErrorCode and ErrorMessage as attributes. To all
   others goes a record with request and response.
 - A chain of functions ends here, too: what was stopped for its depth is told to no other function. It would be stopped
@@ -68,9 +68,12 @@ def deliveries(event: Event, ending: Ending, verdict: Verdict, policy: EventPoli
     """What is to be told of an event that is over."""
     if verdict.fate is Fate.SUCCEEDED:
         return [_record(event, ending, verdict, policy.on_success, now_ms)] if policy.on_success else []
+    told = []
     if policy.on_failure and not _goes_on(event, policy.on_failure):
-        return [_record(event, ending, verdict, policy.on_failure, now_ms)]
-    return [_dead_letter(event, ending, policy.dead_letter)] if policy.dead_letter else []
+        told.append(_record(event, ending, verdict, policy.on_failure, now_ms))
+    if policy.dead_letter:
+        told.append(_dead_letter(event, ending, policy.dead_letter))
+    return told
 
 
 def _goes_on(event: Event, destination: str) -> bool:

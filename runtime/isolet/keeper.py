@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import limits
+from . import event_policies, limits
 from .addresses import Network
 from .asynchronous import Asynchronous
 from .attached import Attached
@@ -32,7 +32,6 @@ from .deliveries import Deliveries
 from .deployments import Deployments, Evict
 from .destinations import Destinations
 from .errors import Conflict, InvalidParameter, StorageUnavailable, UnsupportedOperation
-from .event_policies import policy_in
 from .fleet import Fleet
 from .link import Handler, Link
 from .metrics import Metrics
@@ -114,7 +113,9 @@ class Keeper:
             evict=evict,
             layer_digests=self.layers.digests,
         )
-        self.asynchronous = Asynchronous(EventQueue(self._database, policy_in, event_delays), self.fleet, self._clock)
+        self.asynchronous = Asynchronous(
+            EventQueue(self._database, event_policies.policy_in, event_delays), self.fleet, self._clock
+        )
         self._outbox = outbox = Outbox(self._database)
         clients = aws_clients or Clients(AwsClients())
 
@@ -195,6 +196,7 @@ class Keeper:
             await asyncio.sleep(limits.SWEEP_STORAGE_S)
             try:
                 await self.kv.sweep()
+                await self._database.write(event_policies.forget)
                 await self.secrets.sweep()
                 await self.logs.sweep(int(self._clock.wall_s() * 1000))
                 await self.metric_rows.sweep(int(self._clock.wall_s()))

@@ -18,6 +18,11 @@ def depth_of(trace_id: str) -> int:
     return 0 if found is None else int(found[1])
 
 
+def new_root(request_id: str, now_ms: int) -> str:
+    """A trace id for an invocation whose caller gave none: X-Ray's form, of the digits of its request's id."""
+    return f"Root=1-{now_ms // 1000:08x}-{request_id.replace('-', '')[8:]}"
+
+
 def onward(trace_id: str, depth: int, arn: str) -> str:
     """The trace id that a function is told which is `depth` deep: what it passes on is one deeper."""
     lineage = f"Lineage={depth + 1}:{crc32(arn.encode()):08x}:0"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64decode, b64encode
 from typing import Any
 from urllib.parse import quote
@@ -149,7 +150,19 @@ async def test_client_context_and_trace_reach_the_invocation(open_house: Opener)
     assert (await house.ask(data)).status == 200
     (invocation,) = house.invoker.submitted
     assert msgpack.unpackb(invocation.client_context) == context
-    assert invocation.trace_id == "Root=1-2-3"
+    assert re.fullmatch(r"Root=1-2-3;Lineage=1:[0-9a-f]{8}:0", invocation.trace_id)
+
+
+async def test_invocation_without_a_trace_is_given_one_that_counts_the_chain(open_house: Opener) -> None:
+    house = await open_house(script=returns(1))
+    assert (await house.ask(invoke())).status == 200
+    (invocation,) = house.invoker.submitted
+    root, lineage = invocation.trace_id.split(";")
+    assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}", root)
+    assert lineage.startswith("Lineage=1:")
+    last = invoke().replace(b"Host:", f"X-Amzn-Trace-Id: {root};Lineage=16:x:0\r\nHost:".encode())
+    assert (await house.ask(last)).status == 400
+    assert len(house.invoker.submitted) == 1
 
 
 async def test_tail_is_the_last_4_kb_of_the_log(open_house: Opener) -> None:

@@ -263,7 +263,7 @@ def _sqlite(path: Path, script: str) -> None:
     [
         (lambda path: path.write_bytes(b"not SQLite" * 1_000), "damaged"),
         (lambda path: path.mkdir(), "cannot be opened"),
-        (lambda path: _sqlite(path, f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 9"), "newer"),
+        (lambda path: _sqlite(path, f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 999"), "newer"),
         (lambda path: _sqlite(path, "PRAGMA application_id = 77; CREATE TABLE theirs (a)"), "another program's"),
     ],
 )  # fmt: skip

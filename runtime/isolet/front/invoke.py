@@ -115,11 +115,11 @@ class InvokeExchange(Invoking):
             return
         trace_id = self.head.trace_id
         depth = lineage.depth_of(trace_id) if trace_id else 0
-        if depth:
-            if depth >= limits.INVOKE_DEPTH_MAX:
-                self.failed(_recursive())
-                return
-            trace_id = lineage.onward(trace_id, depth, target.arn)
+        if depth >= limits.INVOKE_DEPTH_MAX:
+            self.failed(_recursive())
+            return
+        # Told to every function: what it passes on tells that it is behind a call of its own.
+        trace_id = lineage.onward(trace_id or self._new_root(), depth, target.arn)
         # The clock of the function starts here: its caller's JSON is not its fault.
         self._invocation = invocation = Invocation(
             target, self.request_id, event, perf_counter_ns(), context, trace_id, depth, reader=self.reader
@@ -132,10 +132,14 @@ class InvokeExchange(Invoking):
         if acceptance is None:
             self.failed(UnsupportedOperation("InvocationType Event is not served here; use RequestResponse"))
             return
-        trace_id = self.head.trace_id
+        trace_id = self.head.trace_id or self._new_root()
         depth = lineage.depth_of(trace_id)
         event = [self.request_id, target.tenant, target.name, target.qualifier, body, context, trace_id, depth]
         acceptance.submit(event, len(body), self._accepted)
+
+    def _new_root(self) -> str:
+        assert self.connection is not None, "asked by a started exchange"
+        return lineage.new_root(self.request_id, self.connection.door.epoch_ms())
 
     def _accepted(self, error: Exception | None) -> None:
         if error is not None:

@@ -333,6 +333,16 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     CREATE INDEX schedule_targets_by_arn ON schedule_targets (tenant, arn);
     """,
+    """
+    CREATE TABLE departed (
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        qualifier TEXT NOT NULL,
+        on_failure TEXT NOT NULL,
+        dead_letter TEXT NOT NULL,
+        PRIMARY KEY (tenant, name, qualifier)
+    ) WITHOUT ROWID;
+    """,
 )
 
 
