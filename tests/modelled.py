@@ -13,7 +13,7 @@ from botocore.serialize import create_serializer
 
 from isolet.aws.request import Request
 
-SERVICES = ("lambda", "logs", "secretsmanager", "sts", "cloudwatch")
+SERVICES = ("lambda", "logs", "secretsmanager", "sts", "cloudwatch", "events")
 _DEPTH_MAX = 5
 _TEXTS = ("a", "b-c_9", "x/y:z", "ü €", "a b&c=d", "<tag>", "%2F", "𝄞", "0")
 

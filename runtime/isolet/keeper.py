@@ -158,6 +158,7 @@ class Keeper:
             ),
             locations,
             self.metric_rows,
+            self.schedules,
             self._clock,
         )
         self._watching: set[asyncio.Task[None]] = set()

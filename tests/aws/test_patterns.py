@@ -52,6 +52,7 @@ def test_patterns_without_a_longest_value_are_known() -> None:
         r"csc-[a-zA-Z0-9-_\.]{17}",
         r"[a-zA-Z]([a-zA-Z0-9_])+",
         r"[\w#+=/:,.@-]*",
+        r"^(?!\s*$).+",
         r"^vpce-[0-9a-f]{1,64}$",
         r"[\u0009\u000A\u000D\u0020-\u00FF]+",
     }

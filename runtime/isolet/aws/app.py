@@ -29,8 +29,10 @@ from ..storage.ledger import Ledger
 from ..storage.logs import Logs
 from ..storage.metrics import MetricRows
 from ..storage.packages import Packages
+from ..storage.schedules import Schedules
 from ..storage.secrets import Secrets
 from .cloudwatch import CloudWatchService
+from .events import EventsService
 from .http import guarded, json_response
 from .lambda_.shapes import details
 from .locations import PATH as LOCATIONS
@@ -57,6 +59,7 @@ def control_app(
     lambda_: Service,
     locations: Locations,
     metric_rows: MetricRows,
+    schedules: Schedules,
     clock: Clock,
     tenant: str = DEFAULT_TENANT,
     tenant_of: TenantOf | None = None,
@@ -90,6 +93,7 @@ def control_app(
         LogsService(logs, deployments.get, clock).service(),
         CloudWatchService(metric_rows, clock).service(),
         SecretsService(secrets).service(),
+        EventsService(schedules, clock).service(),
         sts(),
     ]
     return Starlette(
