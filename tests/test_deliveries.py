@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from asynchronous import TENANT, Running, running
 from elsewhere import ACCOUNT, REGION, Elsewhere
+from isolet import limits
 from isolet.aws_clients import Clients
 from isolet.config import AwsClients
 from isolet.destinations import Destinations, kind_of
@@ -169,6 +171,42 @@ async def test_what_could_not_be_told_is_told_after_a_restart(tmp_path: Path, el
     assert {json.loads(message["Body"])["requestContext"]["requestId"] for message in messages} == sent
 
 
+async def test_destination_that_takes_nothing_holds_up_nobody_else(tmp_path: Path, elsewhere: Elsewhere) -> None:
+    queue = elsewhere.queue("works")
+    async with running(tmp_path, aws=elsewhere.config) as isolet:
+        await isolet.deploy("answers")
+        await isolet.deploy("answers", "astray")
+        await configure(isolet, "answers", OnSuccess=queue)
+        await configure(isolet, "astray", OnSuccess=queue_of("nowhere"))
+        for _ in range(20):
+            await isolet.send("astray")
+        await isolet.send("answers")
+        await isolet.ask(elsewhere.messages, queue)
+        await isolet.settled()
+        while isolet.server.keeper.deliveries.untold[TENANT] > 20:
+            await asyncio.sleep(0.01)
+        assert isolet.server.keeper.deliveries.untold[TENANT] == 20
+        # Found once it is made: the probe passes, and the others follow.
+        await isolet.ask(elsewhere.queue, "nowhere")
+        await isolet.ask(elsewhere.messages, queue_of("nowhere"), 20)
+
+
+async def test_untold_ends_count_as_queued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "EVENTS_TENANT_MAX", 2)
+    async with running(tmp_path) as isolet:
+        await isolet.deploy("answers")
+        await configure(isolet, "answers", OnSuccess=queue_of("nowhere"))
+        await isolet.send("answers")
+        await isolet.send("answers")
+        await isolet.settled()
+        with pytest.raises(ClientError) as refused:
+            await isolet.send("answers")
+        assert refused.value.response["Error"]["Code"] == "TooManyRequestsException"
+        monkeypatch.setattr(limits, "DELIVERY_AGE_S", -1)
+        await isolet.server.keeper.deliveries.sweep()
+        await isolet.send("answers")
+
+
 # ── refusals ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -180,15 +218,19 @@ def queue_of(name: str) -> str:
     return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
 
 
-def test_refusal_is_told_apart_from_silence(elsewhere: Elsewhere) -> None:
-    with pytest.raises(InvalidParameter, match="NonExistentQueue"):
-        Destinations(Clients(elsewhere.config)).send(posted(queue_of("nowhere")))
+def test_refused_message_is_told_apart_from_a_destination_that_takes_none(elsewhere: Elsewhere) -> None:
+    sender = Destinations(Clients(elsewhere.config))
+    queue = elsewhere.queue("refuses")
+    with pytest.raises(InvalidParameter, match="refused: "):
+        sender.send(posted(queue, body=b"x" * 2_000_000))
+    with pytest.raises(StorageUnavailable, match="NonExistentQueue"):
+        sender.send(posted(queue_of("neither")))
     with pytest.raises(StorageUnavailable, match="cannot be reached"):
         Destinations(Clients(AwsClients(endpoint_sqs="http://127.0.0.1:9"))).send(posted(queue_of("q")))
 
 
 def test_service_without_endpoint_is_said_with_the_cure() -> None:
-    with pytest.raises(InvalidParameter, match=r"set aws\.endpoint_sqs"):
+    with pytest.raises(StorageUnavailable, match=r"set aws\.endpoint_sqs"):
         Destinations(Clients(AwsClients())).send(posted(queue_of("q")))
 
 

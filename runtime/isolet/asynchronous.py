@@ -47,8 +47,9 @@ class Asynchronous:
         self._attempts: set[asyncio.Task[None]] = set()
         # By worker: attempts under way, and whether one of them is a suspect.
         self._loads: dict[Member, list[Waiting]] = {}
-        # Told when something is to be delivered.
-        self.on_told: Callable[[], None] = lambda: None
+        # Called with the tenant when somebody is to be told of an end; and how many are still to be told of a tenant's.
+        self.on_told: Callable[[str], None] = lambda tenant: None
+        self.untold: Callable[[str], int] = lambda tenant: 0
 
     async def open(self) -> None:
         now_ms = self._now_ms()
@@ -197,8 +198,8 @@ class Asynchronous:
             verdict = told[0]
             again = waiting._replace(suspect=verdict.counts.losses > 0)
             self._lanes.add(again, self._due_s(verdict.due_ms, self._now_ms()))
-        if told is not None and told[1]:
-            self.on_told()
+        for _ in range(0 if told is None else told[1]):
+            self.on_told(event.tenant)
         self.wake()
 
     def _refusal(self, claimed: Claimed) -> Ending | None:
@@ -266,7 +267,7 @@ class Asynchronous:
                 await asyncio.sleep(limits.EVENT_STORAGE_RETRY_S)
 
     def _reserve(self, event: Accepted) -> bool:
-        fits = self._lanes.has_room(event.tenant, len(event.body))
+        fits = self._lanes.has_room(event.tenant, len(event.body), self.untold(event.tenant))
         if fits:
             self._lanes.reserve(event.tenant, len(event.body))
         return fits

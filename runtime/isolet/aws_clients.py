@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import limits
 from .config import AwsClients
-from .errors import InvalidParameter
+from .errors import StorageUnavailable
 
 if TYPE_CHECKING:
     from botocore.session import Session
@@ -32,9 +32,9 @@ class Clients:
         return bool(self._config.endpoint(service) or self._config.access_key_id)
 
     def client(self, service: str) -> Any:
-        """botocore's client of "s3", "sqs", "sns" or "events". Raises InvalidParameter if nothing is configured."""
+        """botocore's client of "s3", "sqs", "sns" or "events". Raises StorageUnavailable if nothing is configured."""
         if not self.is_configured(service):
-            raise InvalidParameter(
+            raise StorageUnavailable(
                 f"no endpoint for {service}: set aws.endpoint_{service}, or aws.access_key_id, in isolet.toml"
             )
         with self._turn:

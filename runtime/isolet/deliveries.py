@@ -1,8 +1,10 @@
 """Tells destinations how asynchronous invocations ended: from the outbox, at least once, for DELIVERY_AGE_S.
 
 Laws:
-- A destination that does not answer holds up its own deliveries only; they come again after 1 s, doubling to 5 min.
-- What cannot be delivered is logged with its reason and the cure, and given up when it is too old.
+- A destination that takes nothing is held: after 1 s, doubling to 5 min, one delivery probes it, and when that one
+  passes so may the others. A delivery that is refused for itself waits alone.
+- What cannot be delivered is logged with its reason and the cure, and given up when it is too old. Until then it counts
+  among what its tenant has queued, so that who has an unreachable destination is refused, and the disk stays free.
 - Nothing polls: a turn comes when an invocation ended, a delivery ended, or one falls due.
 """
 
@@ -14,6 +16,8 @@ import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from . import limits
@@ -32,8 +36,16 @@ logger = logging.getLogger("isolet.deliveries")
 HandOver = Callable[[int, Accepted], Awaitable[None]]
 
 
+@dataclass(slots=True)
+class _Hold:
+    """Of a destination that takes nothing."""
+
+    failures: int = 0
+    until_s: float = 0.0  # monotonic
+
+
 class Deliveries:
-    """The keeper's. `open`, `wake` when something was posted, `close` before the database."""
+    """The keeper's. `open`, `posted` when something is to be told, `close` before the database."""
 
     def __init__(self, outbox: Outbox, destinations: Destinations, hand_over: HandOver, clock: Clock) -> None:
         self._outbox = outbox
@@ -43,17 +55,28 @@ class Deliveries:
         self._news = asyncio.Event()
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._by_destination: Counter[str] = Counter()
+        self._holds: dict[str, _Hold] = {}
+        # What is still to be told, by tenant.
+        self.untold: Counter[str] = Counter()
         self._turning: asyncio.Task[None] | None = None
         self._threads = ThreadPoolExecutor(limits.DELIVERIES_AT_ONCE, "delivery")
-        # Since the keeper started, for metrics.
-        self.delivered = 0
-        self.given_up = 0
 
-    def open(self) -> None:
+    async def open(self) -> None:
+        self.untold.update(await self._outbox.by_tenant())
         self._turning = asyncio.ensure_future(self._take_turns())
 
-    def wake(self) -> None:
+    def posted(self, tenant: str) -> None:
+        """One more is to be told."""
+        self.untold[tenant] += 1
         self._news.set()
+
+    async def sweep(self) -> None:
+        """Gives up what is too old. Raises StorageUnavailable."""
+        old = await self._outbox.give_up(self._now_ms() - 1000 * limits.DELIVERY_AGE_S)
+        for destination, count in old.items():
+            logger.error("%d ends of invocations are not told to %s: it took none for too long", count, destination)
+        if old:
+            self.untold = Counter(await self._outbox.by_tenant())
 
     async def close(self) -> None:
         """What is under way may be told again by the next keeper."""
@@ -69,29 +92,33 @@ class Deliveries:
     async def _take_turns(self) -> None:
         while True:
             self._news.clear()
-            now_ms = self._now_ms()
-            found, next_ms = await _insist(self._found)
-            begun = [posted for posted in found if self._begin(posted)]
-            if begun and len(self._under_way) < limits.DELIVERIES_AT_ONCE:
-                continue
-            try:
-                async with asyncio.timeout(None if next_ms is None else max(0, next_ms - now_ms) / 1000):
-                    await self._news.wait()
-            except TimeoutError:
-                pass
+            now_ms, now_s = self._now_ms(), self._clock.monotonic_s()
+            held = {destination for destination, hold in self._holds.items() if hold.until_s > now_s}
+            found, next_ms = await _insist(partial(self._found, now_ms, held))
+            for posted in found:
+                self._begin(posted)
+            await self._pause(now_ms, now_s, next_ms)
 
-    async def _found(self) -> tuple[list[Posted], int | None]:
-        return await self._outbox.due(self._now_ms(), self._under_way, limits.DELIVERIES_DESTINATION_MAX)
+    async def _pause(self, now_ms: int, now_s: float, next_ms: int | None) -> None:
+        """Until there is news, something falls due, or a destination is to be probed."""
+        waits_s = [hold.until_s - now_s for hold in self._holds.values() if hold.until_s > now_s]
+        if next_ms is not None:
+            waits_s.append((next_ms - now_ms) / 1000)
+        try:
+            async with asyncio.timeout(min(waits_s, default=None)):
+                await self._news.wait()
+        except TimeoutError:
+            pass
 
-    def _begin(self, posted: Posted) -> bool:
+    async def _found(self, now_ms: int, held: set[str]) -> tuple[list[Posted], int | None]:
+        return await self._outbox.due(now_ms, set(self._under_way), held, limits.DELIVERIES_DESTINATION_MAX)
+
+    def _begin(self, posted: Posted) -> None:
         """Starts it, if there is room."""
-        if len(self._under_way) >= limits.DELIVERIES_AT_ONCE:
-            return False
-        if self._by_destination[posted.destination] >= limits.DELIVERIES_DESTINATION_MAX:
-            return False
-        self._by_destination[posted.destination] += 1
-        self._under_way[posted.id] = asyncio.ensure_future(self._deliver(posted))
-        return True
+        most = 1 if posted.destination in self._holds else limits.DELIVERIES_DESTINATION_MAX
+        if len(self._under_way) < limits.DELIVERIES_AT_ONCE and self._by_destination[posted.destination] < most:
+            self._by_destination[posted.destination] += 1
+            self._under_way[posted.id] = asyncio.ensure_future(self._deliver(posted))
 
     # ── one delivery ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -113,12 +140,22 @@ class Deliveries:
                 loop = asyncio.get_running_loop()
                 await loop.run_in_executor(self._threads, self._destinations.send, posted)
                 await _insist(lambda: self._outbox.delivered(posted.id))
-            self.delivered += 1
+        except (StorageUnavailable, Throttled) as reason:
+            await _insist(lambda: self._outbox.count_failure(posted, self._now_ms()))
+            self._hold(posted, reason)
         except IsoletError as reason:
-            await self._failed(posted, reason)
+            await self._refused(posted, reason)
         except Exception:
             logger.exception("telling %s of %s failed", posted.destination, posted.request_id)
-            await self._failed(posted, InvalidParameter("internal error"))
+            await self._refused(posted, InvalidParameter("internal error"))
+        else:
+            self._holds.pop(posted.destination, None)
+            self._told(posted.tenant)
+
+    def _told(self, tenant: str) -> None:
+        self.untold[tenant] -= 1
+        if self.untold[tenant] <= 0:
+            del self.untold[tenant]
 
     async def _invoke(self, posted: Posted) -> None:
         """The destination is a function of the same account: the record is its event."""
@@ -135,22 +172,30 @@ class Deliveries:
         )
         await self._hand_over(posted.id, event)
 
-    async def _failed(self, posted: Posted, reason: IsoletError) -> None:
-        now_ms = self._now_ms()
-        await _insist(lambda: self._outbox.count_failure(posted, now_ms))
-        if now_ms - posted.created_ms >= 1000 * limits.DELIVERY_AGE_S:
-            self.given_up += 1
-            logger.error("the end of %s of %s is not told: %s", posted.request_id, posted.name, reason)
-            await _insist(lambda: self._outbox.delivered(posted.id))
-            return
-        pause_s = min(limits.EVENT_THROTTLE_S * 2.0 ** min(posted.attempts, 32), limits.EVENT_THROTTLE_S_MAX)
+    def _hold(self, posted: Posted, reason: IsoletError) -> None:
+        """Nothing goes to its destination for a while."""
+        hold = self._holds.setdefault(posted.destination, _Hold())
+        now_s = self._clock.monotonic_s()
+        if hold.until_s > now_s:
+            return  # others that were under way have said so
+        pause_s = _pause_s(hold.failures)
+        hold.failures += 1
+        hold.until_s = now_s + pause_s
+        logger.warning("a destination is tried again in %g s: %s", pause_s, reason)
+
+    async def _refused(self, posted: Posted, reason: IsoletError) -> None:
+        pause_s = _pause_s(posted.attempts)
         logger.warning("the end of %s is told in %g s again: %s", posted.request_id, pause_s, reason)
-        everything = isinstance(reason, StorageUnavailable | Throttled)
-        due_ms = now_ms + round(1000 * pause_s)
-        await _insist(lambda: self._outbox.later(posted, due_ms, everything))
+        await _insist(lambda: self._outbox.count_failure(posted, self._now_ms()))
+        due_ms = self._now_ms() + round(1000 * pause_s)
+        await _insist(lambda: self._outbox.later(posted.id, due_ms))
 
     def _now_ms(self) -> int:
         return int(self._clock.wall_s() * 1000)
+
+
+def _pause_s(failures: int) -> float:
+    return min(limits.EVENT_THROTTLE_S * 2.0 ** min(failures, 32), limits.EVENT_THROTTLE_S_MAX)
 
 
 async def _insist(ask: Callable[[], Awaitable[T]]) -> T:

@@ -11,18 +11,30 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from .errors import InvalidParameter, StorageUnavailable
+from .errors import InvalidParameter, IsoletError, StorageUnavailable
 from .event_records import is_success
 from .storage.outbox import Posted
 
 EVENT_SOURCE = "lambda"
 _DETAIL_TYPE = "Lambda Function Invocation Result - "
-_CODES_OF_LOAD = frozenset({"Throttling", "ThrottlingException", "RequestThrottled", "SlowDown", "InternalFailure"})
+# Refusals that are of one message: others may pass. Every other refusal is of the destination.
+_CODES_OF_A_MESSAGE = frozenset(
+    {
+        "InvalidMessageContents",
+        "InvalidParameter",
+        "InvalidParameterValue",
+        "ValidationError",
+        "ValidationException",
+        "EntityTooLarge",
+        "MessageTooLong",
+        "RequestEntityTooLarge",
+    }
+)
 
 
 class Clients(Protocol):
     def client(self, service: str) -> Any:
-        """botocore's. Raises InvalidParameter if nothing is configured."""
+        """botocore's. Raises StorageUnavailable if nothing is configured."""
 
 
 def kind_of(destination: str) -> str:
@@ -45,22 +57,21 @@ class Destinations:
         }
 
     def send(self, posted: Posted) -> None:
-        """Returns once the service has it. Raises InvalidParameter (it refused, or none is configured: this one cannot
-        go) and StorageUnavailable (it does not answer, or is overloaded: nor can any other go there now)."""
+        """Returns once the service has it.
+
+        Raises InvalidParameter (it refused this one) and StorageUnavailable (nothing can go there now: it does not
+        answer, is not there, refuses us, or none is configured).
+        """
         from botocore.exceptions import BotoCoreError, ClientError
 
         send = self._kinds.get(kind_of(posted.destination))
         if send is None:
-            raise InvalidParameter(f"{posted.destination} is no destination that this server knows")
+            raise StorageUnavailable(f"{posted.destination} is no destination that this server knows")
         try:
             send(posted)
         except ClientError as refused:
             error = refused.response.get("Error", {})
-            status = refused.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            text = f"{posted.destination} refused: {error.get('Code')}: {error.get('Message')}"
-            if status >= 500 or error.get("Code") in _CODES_OF_LOAD:
-                raise StorageUnavailable(text) from None
-            raise InvalidParameter(text) from None
+            raise _refusal(posted, error.get("Code"), error.get("Message")) from None
         except BotoCoreError as failed:
             raise StorageUnavailable(f"{posted.destination} cannot be reached: {failed}") from None
 
@@ -93,9 +104,7 @@ class Destinations:
         answer = self._clients.client("events").put_events(Entries=[entry])
         if answer.get("FailedEntryCount"):
             (failed,) = answer["Entries"]
-            raise InvalidParameter(
-                f"{posted.destination} refused: {failed.get('ErrorCode')}: {failed.get('ErrorMessage')}"
-            )
+            raise _refusal(posted, failed.get("ErrorCode"), failed.get("ErrorMessage"))
 
     def _to_bucket(self, posted: Posted) -> None:
         at = datetime.fromtimestamp(posted.created_ms / 1000, UTC)
@@ -107,6 +116,11 @@ class Destinations:
             Body=posted.body,
             ContentType="application/json",
         )
+
+
+def _refusal(posted: Posted, code: object, message: object) -> IsoletError:
+    text = f"{posted.destination} refused: {code}: {message}"
+    return InvalidParameter(text) if code in _CODES_OF_A_MESSAGE else StorageUnavailable(text)
 
 
 def _attributes(posted: Posted) -> dict[str, dict[str, str]]:

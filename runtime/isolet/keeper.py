@@ -116,7 +116,7 @@ class Keeper:
         self.asynchronous = Asynchronous(
             EventQueue(self._database, event_policies.policy_in, event_delays), self.fleet, self._clock
         )
-        self._outbox = outbox = Outbox(self._database)
+        outbox = Outbox(self._database)
         clients = aws_clients or Clients(AwsClients())
 
         async def hand_over(id: int, event: Accepted) -> None:
@@ -124,7 +124,8 @@ class Keeper:
 
         self._code = CodeSources(clients)
         self.deliveries = Deliveries(outbox, Destinations(clients), hand_over, self._clock)
-        self.asynchronous.on_told = self.deliveries.wake
+        self.asynchronous.on_told = self.deliveries.posted
+        self.asynchronous.untold = lambda tenant: self.deliveries.untold[tenant]
         self.schedules = Schedules(self._database)
         self.schedule_trigger = ScheduleTrigger(self.schedules, self.asynchronous.hand_over_all, self._clock)
         self.schedules.on_change = self.schedule_trigger.changed
@@ -170,8 +171,8 @@ class Keeper:
         self._database.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         await self._database.open()
         await self.deployments.restore()
+        await self.deliveries.open()
         await self.asynchronous.open()
-        self.deliveries.open()
         await self.schedule_trigger.open()
         self._sweeping = asyncio.ensure_future(self._sweep())
 
@@ -199,6 +200,7 @@ class Keeper:
                 await self.kv.sweep()
                 await self._database.write(event_policies.forget)
                 await self.secrets.sweep()
+                await self.deliveries.sweep()
                 await self.logs.sweep(int(self._clock.wall_s() * 1000))
                 await self.metric_rows.sweep(int(self._clock.wall_s()))
             except StorageUnavailable as reason:
@@ -279,7 +281,7 @@ class Keeper:
         return {"status": "ok", "workers": len(self.fleet), "functions": len(self.fleet.table)}
 
     async def _metrics_text(self) -> bytes:
-        events = await self.asynchronous.gauges() | {"deliveries_queued": await self._outbox.count()}
+        events = await self.asynchronous.gauges() | {"deliveries_queued": self.deliveries.untold.total()}
         books = (await self.asynchronous.totals())._asdict()
         return self.metrics.text(await self.fleet.gauges(), len(self.fleet.table), events, books)
 

@@ -65,12 +65,13 @@ class Lanes:
 
     # ── what is in storage ──────────────────────────────────────────────────────────────────────────────────────
 
-    def has_room(self, tenant: str, size: int) -> bool:
-        """Whether one more event of this tenant may be accepted."""
+    def has_room(self, tenant: str, size: int, untold: int = 0) -> bool:
+        """Whether one more event of this tenant may be accepted, of whose earlier ones `untold` are still to be told to
+        their destinations."""
         of = self._tenants.get(tenant)
         if of is None:
-            return True
-        return of.events < limits.EVENTS_TENANT_MAX and of.bytes + size <= limits.EVENTS_TENANT_BYTES_MAX
+            return untold < limits.EVENTS_TENANT_MAX
+        return of.events + untold < limits.EVENTS_TENANT_MAX and of.bytes + size <= limits.EVENTS_TENANT_BYTES_MAX
 
     def reserve(self, tenant: str, size: int) -> None:
         """One more is about to be stored: `add` follows, or `gone`."""

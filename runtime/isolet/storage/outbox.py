@@ -1,7 +1,7 @@
 """What is still to be told of asynchronous invocations that ended: rows that storage/queue.py writes and this removes.
 
 Laws:
-- At least once: a row goes when its destination has it, or when it was tried for DELIVERY_AGE_S.
+- At least once: a row goes when its destination has it, or when it is older than DELIVERY_AGE_S.
 - What goes to another function becomes an event in the transaction that removes the row: exactly once.
 """
 
@@ -38,13 +38,17 @@ class Outbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def due(self, now_ms: int, under_way: Collection[int], count: int) -> tuple[list[Posted], int | None]:
-        """What is due and not under way, of each destination up to `count`, the longest due first; and when the next
-        falls due."""
+    async def due(
+        self, now_ms: int, under_way: Collection[int], held: Collection[str], count: int
+    ) -> tuple[list[Posted], int | None]:
+        """What is due and not under way, of each destination that is not held up to `count`, the longest due first; and
+        when the next falls due."""
 
         def job(db: sqlite3.Connection) -> tuple[list[Posted], int | None]:
             found: list[Posted] = []
             for destination in _destinations(db):
+                if destination in held:
+                    continue
                 where = "destination = ? AND due_ms <= ? ORDER BY due_ms, id LIMIT ?"
                 what = (destination, now_ms, count + len(under_way))
                 rows = map(Posted._make, db.execute(f"SELECT {_POSTED} FROM deliveries WHERE {where}", what))
@@ -55,7 +59,6 @@ class Outbox:
         return await self._database.read(job)
 
     async def delivered(self, id: int) -> None:
-        """Also for one that is given up."""
         await self._database.write(lambda db: db.execute("DELETE FROM deliveries WHERE id = ?", (id,)))
 
     async def count_failure(self, posted: Posted, now_ms: int) -> None:
@@ -65,17 +68,31 @@ class Outbox:
             lambda db: metrics.count(db, posted.tenant, posted.name, now_ms, metric, flags(1, 1))
         )
 
-    async def later(self, posted: Posted, due_ms: int, everything: bool) -> None:
-        """It is tried again at `due_ms`; with `everything`, so is all else that goes to its destination and is due."""
+    async def later(self, id: int, due_ms: int) -> None:
+        """It is tried again at `due_ms`."""
+        statement = "UPDATE deliveries SET attempts = attempts + 1, due_ms = ? WHERE id = ?"
+        await self._database.write(lambda db: db.execute(statement, (due_ms, id)))
 
-        def job(db: sqlite3.Connection) -> None:
-            statement = "UPDATE deliveries SET attempts = attempts + 1, due_ms = ? WHERE id = ?"
-            db.execute(statement, (due_ms, posted.id))
-            if everything:
-                where = "destination = ? AND due_ms < ?"
-                db.execute(f"UPDATE deliveries SET due_ms = ? WHERE {where}", (due_ms, posted.destination, due_ms))
+    async def give_up(self, before_ms: int) -> dict[str, int]:
+        """Removes what is older; how many, by destination."""
 
-        await self._database.write(job)
+        def job(db: sqlite3.Connection) -> dict[str, int]:
+            # Rows are in the order of their time: the first that is young enough ends the search.
+            query = "SELECT id FROM deliveries WHERE created_ms >= ? ORDER BY id LIMIT 1"
+            young = db.execute(query, (before_ms,)).fetchone()
+            where, what = ("id < ?", young) if young is not None else ("TRUE", ())
+            counts = f"SELECT destination, count(*) FROM deliveries WHERE {where} GROUP BY destination"
+            old = dict(db.execute(counts, what).fetchall())
+            if old:
+                db.execute(f"DELETE FROM deliveries WHERE {where}", what)
+            return old
+
+        return await self._database.write(job)
+
+    async def by_tenant(self) -> dict[str, int]:
+        """How many each tenant has."""
+        query = "SELECT tenant, count(*) FROM deliveries GROUP BY tenant"
+        return await self._database.read(lambda db: dict(db.execute(query).fetchall()))
 
     async def hand_over(self, id: int, event: Accepted, now_ms: int) -> int | None:
         """The id of the event that a delivery has become; None if the delivery is gone."""
@@ -86,9 +103,6 @@ class Outbox:
             return accept(db, [event], now_ms)[0]
 
         return await self._database.write(job)
-
-    async def count(self) -> int:
-        return await self._database.read(lambda db: int(db.execute("SELECT count(*) FROM deliveries").fetchone()[0]))
 
 
 def _destinations(db: sqlite3.Connection) -> Iterator[str]:
