@@ -382,6 +382,48 @@ def test_logging_has_lambdas_form(python: House) -> None:
     assert answer.levels == [2, 3, 3]
 
 
+def test_records_are_objects_if_the_format_is_json(python: House) -> None:
+    body = """
+        import logging
+        logger = logging.getLogger("orders")
+        ---
+        logger.info("hello %s\\nyou", 1, extra={"order": 7, "thing": object})
+        logger.debug("not this")
+        print("plain")
+        try:
+            {}["x"]
+        except KeyError:
+            logger.exception("no")
+        raise ValueError("told by the host")"""
+    head, lines = parts(body)
+    variables = {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "INFO"}
+    answer = python.function(handler_of(head, lines), environment=variables).invoke(request_id=ID)
+    told = [line for line in answer.logs if line.startswith("{")]
+    hello, failed = map(json.loads, told)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", hello.pop("timestamp"))
+    assert hello == {
+        "level": "INFO",
+        "message": "hello 1\nyou",
+        "logger": "orders",
+        "requestId": ID,
+        "order": 7,
+        "thing": "<class 'object'>",
+    }
+    assert (failed["level"], failed["message"], failed["errorType"]) == ("ERROR", "no", "KeyError")
+    assert failed["errorMessage"] == "'x'"
+    assert failed["location"].startswith("/var/task/")
+    assert len(failed["stackTrace"]) == 1
+    assert [line for line in answer.logs if line not in told] == ["plain"]
+
+
+@pytest.mark.parametrize(("level", "kept"), [("TRACE", 3), ("DEBUG", 3), ("WARN", 1), ("FATAL", 0)])
+def test_levels_of_lambdas_are_heeded(python: House, level: str, kept: int) -> None:
+    body = "import logging\n---\nfor say in (logging.debug, logging.info, logging.warning): say('x')"
+    head, lines = parts(body)
+    answer = python.function(handler_of(head, lines), environment={"AWS_LAMBDA_LOG_LEVEL": level}).invoke()
+    assert len(answer.logs) == kept
+
+
 def test_what_a_module_says_while_it_is_imported_is_kept_with_the_deployment(python: House) -> None:
     function = python.function("print('importing', end='')\ndef lambda_handler(event, context): pass\n")
     assert function.init_logs == ["importing"]

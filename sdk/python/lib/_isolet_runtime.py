@@ -135,10 +135,56 @@ def _set_up_logging():
 
 
 def log_error(found):
-    """As Lambda writes a failure to the function's log."""
+    """As Lambda writes a failure to the function's log. In JSON the host does, for every language."""
+    if _json is not None:
+        return
     kind, message, stack = found
     lines = [f"[ERROR] {kind}: {message}" if message else f"[ERROR] {kind}", "Traceback (most recent call last):"]
     _write_log(logging.ERROR, "\n".join([*lines, *(frame.rstrip("\n") for frame in stack)]))
+
+
+class _JsonFormatter(logging.Formatter):
+    """A record as an object of Lambda's: what it says, who, in which request; its exception; what `extra` added."""
+
+    def format(self, record):
+        said = {
+            "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname,
+            "message": record.getMessage(),
+            "logger": record.name,
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            kind, value, _ = record.exc_info
+            said["stackTrace"] = _stack(value)
+            said["errorType"] = kind.__name__
+            said["errorMessage"] = _described(value)
+            said["location"] = f"{record.pathname}:{record.funcName}:{record.lineno}"
+        said["requestId"] = record.aws_request_id
+        for name, value in record.__dict__.items():
+            if name not in _OF_A_RECORD and name not in said:
+                said[name] = value
+        return _json.dumps({name: value for name, value in said.items() if value is not None}, default=str)
+
+
+# Attributes that every record has; others came by `extra`.
+_OF_A_RECORD = {*logging.makeLogRecord({}).__dict__, "message", "asctime", "aws_request_id", "tenant_id", "taskName"}
+# The module `json`, once a function's lines are JSON.
+_json = None
+# Levels of Lambda's that Python has no name for.
+_OTHER_LEVELS = {"TRACE": logging.NOTSET + 1}
+
+
+def _log_as(form, level):
+    """Heeds AWS_LAMBDA_LOG_FORMAT and AWS_LAMBDA_LOG_LEVEL."""
+    global _json
+    if form == "JSON":
+        _json = importlib.import_module("json")
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, LambdaLoggerHandler):
+                handler.setFormatter(_JsonFormatter())
+    number = _OTHER_LEVELS.get(level, logging.getLevelNamesMapping().get(level))
+    if number is not None:
+        logging.getLogger().setLevel(number)
 
 
 # ── failures ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -276,8 +322,10 @@ def _read_environment():
     data = os.environ._data
     data.clear()
     data.update(given)
-    if (level := given.get(b"AWS_LAMBDA_LOG_LEVEL", b"").decode().upper()) in logging.getLevelNamesMapping():
-        logging.getLogger().setLevel(level)
+    form, level = (
+        given.get(name, b"").decode().upper() for name in (b"AWS_LAMBDA_LOG_FORMAT", b"AWS_LAMBDA_LOG_LEVEL")
+    )
+    _log_as(form, level)
     importlib.invalidate_caches()
 
 
