@@ -31,9 +31,9 @@ class Standing(NamedTuple):
         return Standing(self.anchor_s, instant_s, max(self.last_s, instant_s))
 
 
-def begun(now_s: float) -> Standing:
-    """Of a schedule that is made, changed or enabled: what was before is no concern of its."""
-    return Standing(int(now_s), int(now_s), 0)
+def begun(now_s: float, last_s: int = 0) -> Standing:
+    """Of a schedule that is made, changed or enabled: what was missed before is no concern of its."""
+    return Standing(int(now_s), int(now_s), last_s)
 
 
 def due(schedule: Schedule, standing: Standing, now_s: float) -> int | None:

@@ -224,6 +224,20 @@ async def test_clock_that_goes_an_hour_forward_and_back_fires_for_no_instant_twi
         assert len(rows) == 123
 
 
+async def test_rule_that_is_changed_after_the_clock_was_set_back_does_not_repeat_its_latest_instant(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path, noon(-60)) as house:
+        await house.put("r", "cron(0 12 * * ? *)")
+        await house.run(120)
+        house.clock.jump(-120)
+        await house.schedules.switch(TENANT, "r", False, house.clock.wall_s())
+        await house.schedules.switch(TENANT, "r", True, house.clock.wall_s())
+        await house.put("r", "cron(0/10 12 * * ? *)")
+        await house.run(900)
+        assert await house.times() == [NOON, "2026-11-27T12:10:00Z"]
+
+
 async def test_clock_set_back_while_the_keeper_was_down_stops_nothing(tmp_path: Path) -> None:
     clock = noon()
     async with opened(tmp_path, clock) as house:

@@ -96,8 +96,9 @@ class Schedules:
                 (count,) = db.execute("SELECT count(*) FROM schedule_rules WHERE tenant = ?", (tenant,)).fetchone()
                 if count >= RULES_MAX or len(tags or ()) > TAGS_MAX:
                     raise LimitExceeded(_TOO_MANY)
-            goes_on = found is not None and found.enabled and found.expression == expression
-            standing = found.standing if found is not None and goes_on else begun(now_s)
+            standing = begun(now_s, 0 if found is None else found.standing.last_s)
+            if found is not None and found.enabled and found.expression == expression:
+                standing = found.standing
             db.execute(
                 "INSERT INTO schedule_rules (tenant, name, expression, enabled, description, role, revision, anchor_s,"
                 " done_s, last_s, tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -126,7 +127,9 @@ class Schedules:
 
         def job(db: sqlite3.Connection) -> None:
             found = _require(db, tenant, name)
-            standing = begun(now_s) if enabled and not found.enabled else found.standing
+            standing = found.standing
+            if enabled and not found.enabled:
+                standing = begun(now_s, standing.last_s)
             db.execute(
                 "UPDATE schedule_rules SET enabled = ?, revision = ?, anchor_s = ?, done_s = ?, last_s = ?"
                 " WHERE tenant = ? AND name = ?",
