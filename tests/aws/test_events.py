@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -209,8 +208,6 @@ async def test_rate_of_one_minute_invokes_its_function_each_minute(tmp_path: Pat
     async with served(tmp_path) as events:
         isolet, trigger = events.isolet, events.isolet.server.keeper.schedule_trigger
         await isolet.deploy("answers")
-        # The trigger alone lives ahead: rules are made in the present, and a minute passes at once.
-        clock = trigger._clock = ManualClock(time.time())
         fires: asyncio.Queue[None] = asyncio.Queue()
         hand_over = trigger._hand_over
 
@@ -221,8 +218,11 @@ async def test_rate_of_one_minute_invokes_its_function_each_minute(tmp_path: Pat
         trigger._hand_over = noticed
         await events("put_rule", Name="r", ScheduleExpression=RATE)
         await events("put_targets", Rule="r", Targets=[{"Id": "a", "Arn": function("answers")}])
+        # From here on the trigger alone lives ahead: a minute passes at once.
+        rule = await isolet.server.keeper.schedules.rule(TENANT, "r")
+        clock = trigger._clock = ManualClock(rule.standing.anchor_s)
         for minute in range(1, 4):
-            clock.advance(61 if minute == 1 else 60)
+            clock.advance(60)
             trigger.wake()
             async with asyncio.timeout(60):
                 await fires.get()
