@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 
 from isolet.cron import parse
-from isolet.standing import Standing, begun, due, in_the_present, next_instant
+from isolet.standing import SET_BACK_S, Standing, begun, due, in_the_present, next_instant
 
 HOUR_S = 3_600
 
@@ -113,6 +114,29 @@ def test_everyday_corrections_of_the_clock_neither_repeat_nor_lose_an_instant() 
         film.now_s = true_s + seeded.randint(-20, 20)
         film.look()
     assert film.instants == [at("10:00:00") + 60 * n for n in range(1, 21)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("expression", "period_s"), [("rate(2 minutes)", 120), ("cron(0/2 * * * ? *)", 120)])
+def test_whatever_the_clock_does_it_fires_within_two_periods_and_never_in_a_flood(
+    expression: str, period_s: int, seed: int
+) -> None:
+    """A clock that is set by up to an hour, ten times in ten hours; looked at each 10 s. Time is the true one."""
+    seeded, film = random.Random(seed), Film(expression, at("10:00:00"))
+    true_s, fires, jumps = 0, [0], 0
+    while true_s < 10 * HOUR_S:
+        true_s += 10
+        film.now_s += 10
+        if seeded.random() < 1 / 360:
+            film.now_s += seeded.randint(-HOUR_S, HOUR_S)
+            jumps += 1
+        film.look()
+        if len(film.fired) == len(fires):
+            fires.append(true_s)
+    assert max(later - earlier for earlier, later in pairwise(fires)) <= 2 * period_s + SET_BACK_S
+    assert len(film.fired) <= true_s // period_s + jumps
+    # What fired last of all never fires a second time.
+    assert film.instants.count(max(film.instants)) == 1
 
 
 def test_schedule_of_the_past_never_fires() -> None:

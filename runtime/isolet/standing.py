@@ -4,9 +4,9 @@ Laws:
 - Of the instants that were missed the latest fires, alone: a clock that jumps forward, and a keeper that was down, make
   one fire and no flood.
 - What is done is done: no instant up to `done_s` fires, unless the clock is seen to be set back.
-- A clock that is set back by more than SET_BACK_S makes a schedule go on from the present: a rate one period later, at
-  instants that it has not had; cron at its next instant, but never again at the latest one that it fired for. So an
-  hour's jump back neither stops what fires each minute, nor repeats what fired at noon.
+- A clock that is set back by more than SET_BACK_S makes a schedule go on from the present: a rate begins anew, beside
+  its instants until then; cron at its next instant, but never again at the latest one that it fired for. So an hour's
+  jump back neither stops what fires each minute, nor repeats what fired at noon.
 
 Instants are Unix seconds.
 """

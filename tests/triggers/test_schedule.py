@@ -283,6 +283,22 @@ async def test_storage_that_fails_delays_a_fire_and_loses_none(tmp_path: Path) -
         assert await house.times() == ["2026-11-27T12:01:00Z"]
 
 
+async def test_change_that_could_not_be_read_is_read_later(tmp_path: Path) -> None:
+    async with opened(tmp_path, noon()) as house:
+        await house.put("r", "rate(1 minute)")
+        read = house.database.read
+
+        async def broken(job: Any) -> Any:
+            raise StorageUnavailable("no answer")
+
+        house.database.read = broken  # type: ignore[method-assign]
+        with pytest.raises(StorageUnavailable):
+            await house.trigger.turn()
+        house.database.read = read  # type: ignore[method-assign]
+        await house.run(60)
+        assert await house.times() == ["2026-11-27T12:01:00Z"]
+
+
 async def test_crash_within_a_fire_leaves_neither_half(tmp_path: Path) -> None:
     clock = noon()
     async with opened(tmp_path, clock) as house:
