@@ -2,8 +2,8 @@
 
 Laws:
 - A version is the function as it was: code, settings, layers, role. It runs from the snapshot that the function had
-  then, so that publishing builds nothing; only its context tells its number (AWS_LAMBDA_FUNCTION_VERSION is frozen with
-  the snapshot, and said anew by the runtimes of languages).
+  then, so that publishing builds nothing. Its context tells its number; what initialisation read of
+  AWS_LAMBDA_FUNCTION_VERSION stays "$LATEST", for it is in the snapshot.
 - Publishing what the last version froze already is that version again.
 
 What takes a connection is a part of a job (serving.py commits it).
