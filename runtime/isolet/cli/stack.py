@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import sam
 from ..aws.settings import is_ours, tags_of, with_tags
 from ..errors import CallerError, CompileFailed, InvalidParameter
 from ..languages.package import Package, Step
 from ..model import Settings
-from ..sam import Unmapped
-from ..stack import STACK_TAG, AttachedPlan, FunctionPlan, LayerPlan, Plan, Results, Stack
+from ..stack import sam
+from ..stack.plans import AttachedPlan, FunctionPlan, LayerPlan, Plan, Results
+from ..stack.sam import Unmapped
+from ..stack.stack import STACK_TAG, Stack
 from .client import Client, Refused
 from .deployment import DeploymentFailed, applied, existing_function, settled, sha256
 from .stack_code import function_package, language_of, layer_package

@@ -15,7 +15,7 @@ from ..languages.interpreters import of_runtime
 from ..languages.package import Package, Progress, pack
 from ..manifest import FILE, LANGUAGES, MODULE_FILE, Manifest, load
 from ..model import Settings
-from ..stack import FunctionPlan, LayerPlan
+from ..stack.plans import FunctionPlan, LayerPlan
 
 # Precedent: CloudFormation's name of inline code.
 _INLINE = {"python": "index.py", "javascript": "index.js"}

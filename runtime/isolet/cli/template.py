@@ -11,11 +11,11 @@ from typing import Any
 
 import click
 
-from .. import stack as stacks
 from ..errors import TemplateInvalid
 from ..manifest import FILE
-from ..sam import Unmapped
-from ..stack import FunctionPlan, Stack
+from ..stack.plans import FunctionPlan
+from ..stack.sam import Unmapped
+from ..stack.stack import NAME, Stack
 from ..template import read
 from . import console
 from .client import Client
@@ -100,7 +100,7 @@ def _read(template: Path) -> dict[str, Any]:
 def _stack_name(template: Path, given: str | None) -> str:
     if given is None:
         return _from_directory(template)
-    if not stacks.NAME.fullmatch(given):
+    if not NAME.fullmatch(given):
         raise click.UsageError(f"--stack {given!r} is no name: use letters, digits and -, a letter first")
     return given
 
@@ -108,7 +108,7 @@ def _stack_name(template: Path, given: str | None) -> str:
 def _from_directory(template: Path) -> str:
     directory = template.resolve().parent.name
     name = re.sub(r"[^A-Za-z0-9]+", "-", directory).strip("-")
-    if not stacks.NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise click.UsageError(f"the directory {directory!r} gives no name of a stack; name it with --stack")
     return name
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from isolet.errors import TemplateInvalid
-from isolet.members import Members
+from isolet.stack.members import Members
 
 GIVEN = Members(
     {

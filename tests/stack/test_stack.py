@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from isolet.errors import TemplateInvalid
-from isolet.stack import AttachedPlan, Code, FunctionPlan, LayerPlan, Stack
+from isolet.stack.plans import AttachedPlan, Code, FunctionPlan, LayerPlan
+from isolet.stack.stack import Stack
 from isolet.template import read
 
 ENDPOINT = "http://127.0.0.1:8080"

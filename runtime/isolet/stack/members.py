@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .errors import TemplateInvalid
-from .template import as_text
+from ..errors import TemplateInvalid
+from ..template import as_text
 
 
 class Members:

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from .errors import TemplateInvalid
-from .template import SAM_TRANSFORM, Evaluator, as_text, merged
+from ..errors import TemplateInvalid
+from ..template import SAM_TRANSFORM, Evaluator, as_text, merged
 
 FUNCTION = "AWS::Lambda::Function"
 LAYER = "AWS::Lambda::LayerVersion"

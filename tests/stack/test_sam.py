@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from isolet import sam
 from isolet.errors import TemplateInvalid
-from isolet.sam import Expanded, expanded
+from isolet.stack import sam
+from isolet.stack.sam import Expanded, expanded
 from isolet.template import Evaluator, chosen, read
 
 HEAD = "Transform: AWS::Serverless-2016-10-31\n"

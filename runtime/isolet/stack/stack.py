@@ -15,17 +15,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from . import sam
-from .errors import TemplateInvalid
-from .grants import Refusal
-from .manifest import METHODS, parse_route
+from ..errors import TemplateInvalid
+from ..grants import Refusal
+from ..manifest import METHODS, parse_route
+from ..model import REGION, function_arn
+from ..template import Evaluator, as_text, chosen
+from . import elsewhere, sam
+from .attached import BODIES
 from .members import Members
-from .model import REGION, function_arn
+from .plans import AttachedPlan, Code, FunctionPlan, LayerPlan, Plan, Results
 from .sam import Resource, Unmapped, expanded
-from .template import Evaluator, as_text, chosen
 
 # A function's tag that says of which stack it is.
 STACK_TAG = "isolet-stack"
@@ -36,63 +37,6 @@ _LEVELS = ("ApplicationLogLevel", "SystemLogLevel")
 _NOTHING_OF_THE_KIND = "isolet has nothing of the kind"
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
-    """Where a package comes from: one of the three."""
-
-    inline: str = ""
-    s3: Mapping[str, str] = field(default_factory=dict)  # S3Bucket, S3Key, S3ObjectVersion
-    path: str = ""  # as written, relative to the template
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionPlan:
-    id: str
-    path: str
-    name: str
-    code: Code
-    # UpdateFunctionConfiguration's members, all that have a default too: what the template leaves out is as by default.
-    configuration: Mapping[str, Any]
-    architectures: tuple[str, ...]
-    tags: Mapping[str, str]
-    reserved: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class LayerPlan:
-    id: str
-    path: str
-    name: str
-    code: Code
-    body: Mapping[str, Any]  # of PublishLayerVersion, without its Content
-    build: str  # Metadata.BuildMethod; "": the content is as it lies there
-    retained: bool
-
-
-@dataclass(frozen=True, slots=True)
-class AttachedPlan:
-    """What hangs on a function. `kind` is the type of its resource."""
-
-    id: str
-    kind: str
-    path: str
-    function: str  # its name
-    qualifier: str
-    name: str  # of an alias, of a statement; "" for what there is one of
-    body: Mapping[str, Any]
-
-    @property
-    def mark(self) -> str:
-        """What is remembered of it, in characters that a tag may have."""
-        return "/".join((_MARKS[self.kind], self.qualifier, self.name)) if self.kind in _MARKS else ""
-
-
-# Versions stay: aliases and people may mean them.
-_MARKS = {sam.ALIAS: "alias", sam.URL: "url", sam.EVENT_INVOKE: "event", sam.PERMISSION: "permission"}
-
-Plan = FunctionPlan | LayerPlan | AttachedPlan
-# Results of a server: of a resource's id, its attributes by name; "" is its Ref.
-Results = dict[str, Mapping[str, str]]
 _PLANNED = frozenset({sam.FUNCTION, sam.LAYER, sam.VERSION, sam.ALIAS, sam.URL, sam.EVENT_INVOKE, sam.PERMISSION})
 _APIS = frozenset({sam.REST_API, sam.HTTP_API})
 # What only a server knows.
@@ -252,7 +196,7 @@ class Stack:
             return self._attributes_on_function(resource)
         if kind in _APIS:
             return {"": name, "ApiEndpoint": self._endpoint, "ApiId": name, "RootResourceId": "root", "Stage": "Prod"}
-        return _unmapped_attributes(kind, name, self._account)
+        return elsewhere.attributes(kind, name, self._account)
 
     def _attributes_on_function(self, resource: Resource) -> Mapping[str, str]:
         member = "TargetFunctionArn" if resource.type == sam.URL else "FunctionName"
@@ -481,7 +425,7 @@ class Stack:
         member = "TargetFunctionArn" if resource.type == sam.URL else "FunctionName"
         function, qualifier = self._function_of(given.get(member), given.at(member))
         qualifier = given.text("Qualifier", qualifier)
-        name, body = _BODIES[resource.type](resource.id, given)
+        name, body = BODIES[resource.type](resource.id, given)
         return AttachedPlan(
             id=resource.id,
             kind=resource.type,
@@ -500,105 +444,3 @@ class Stack:
 
 def _or(value: int | None, default: int) -> int:
     return default if value is None else value
-
-
-# ── what hangs on functions ─────────────────────────────────────────────────────────────────────────────────────
-
-
-def _version(_id: str, given: Members) -> tuple[str, dict[str, Any]]:
-    return "", {member: given.text(member) for member in ("Description", "CodeSha256") if member in given}
-
-
-def _alias(_id: str, given: Members) -> tuple[str, dict[str, Any]]:
-    weights: dict[str, float] = {}
-    routing = given.inner("RoutingConfig").get("AdditionalVersionWeights") or []
-    if not isinstance(routing, list):
-        raise TemplateInvalid(f"{given.at('RoutingConfig')}.AdditionalVersionWeights: this is a list")
-    for number, item in enumerate(routing):
-        weight = Members(item, f"{given.at('RoutingConfig')}.AdditionalVersionWeights[{number}]")
-        share = weight.required("FunctionWeight")
-        if not re.fullmatch(r"[01](\.[0-9]+)?|\.[0-9]+", share, re.ASCII):
-            raise TemplateInvalid(f"{weight.at('FunctionWeight')}: {share!r} is not a weight from 0 to 1")
-        weights[weight.required("FunctionVersion")] = float(share)
-    return given.required("Name"), {
-        "FunctionVersion": given.required("FunctionVersion"),
-        "Description": given.text("Description"),
-        "RoutingConfig": {"AdditionalVersionWeights": weights},
-    }
-
-
-def _url(_id: str, given: Members) -> tuple[str, dict[str, Any]]:
-    cors = given.inner("Cors")
-    said: dict[str, Any] = {
-        member: cors.texts(member)
-        for member in ("AllowOrigins", "AllowMethods", "AllowHeaders", "ExposeHeaders")
-        if member in cors
-    }
-    if "AllowCredentials" in cors:
-        said["AllowCredentials"] = cors.truth("AllowCredentials")
-    if "MaxAge" in cors:
-        said["MaxAge"] = cors.whole("MaxAge")
-    return "", {
-        "AuthType": given.required("AuthType"),
-        "InvokeMode": given.text("InvokeMode", "BUFFERED"),
-        "Cors": said,
-    }
-
-
-def _event_invoke(_id: str, given: Members) -> tuple[str, dict[str, Any]]:
-    body: dict[str, Any] = {
-        member: given.whole(member)
-        for member in ("MaximumRetryAttempts", "MaximumEventAgeInSeconds")
-        if member in given
-    }
-    destinations = given.inner("DestinationConfig")
-    targets = {
-        when: {"Destination": destinations.inner(when).required("Destination")}
-        for when in ("OnSuccess", "OnFailure")
-        if when in destinations
-    }
-    return "", body | ({"DestinationConfig": targets} if targets else {})
-
-
-def _permission(id: str, given: Members) -> tuple[str, dict[str, Any]]:
-    body = {"Action": given.required("Action"), "Principal": given.required("Principal")}
-    for member in ("SourceArn", "SourceAccount", "EventSourceToken", "FunctionUrlAuthType", "PrincipalOrgID"):
-        if member in given:
-            body[member] = given.text(member)
-    return id, body
-
-
-_BODIES = {
-    sam.VERSION: _version,
-    sam.ALIAS: _alias,
-    sam.URL: _url,
-    sam.EVENT_INVOKE: _event_invoke,
-    sam.PERMISSION: _permission,
-}
-
-
-# ── what is not mapped ──────────────────────────────────────────────────────────────────────────────────────────
-
-# Types whose ARN follows from their name: {account}, {name}.
-_ARNS: Mapping[str, str] = {
-    "AWS::IAM::Role": "arn:aws:iam::{account}:role/{name}",
-    "AWS::SQS::Queue": f"arn:aws:sqs:{REGION}:{{account}}:{{name}}",
-    "AWS::SNS::Topic": f"arn:aws:sns:{REGION}:{{account}}:{{name}}",
-    "AWS::S3::Bucket": "arn:aws:s3:::{name}",
-    "AWS::DynamoDB::Table": f"arn:aws:dynamodb:{REGION}:{{account}}:table/{{name}}",
-    "AWS::Serverless::SimpleTable": f"arn:aws:dynamodb:{REGION}:{{account}}:table/{{name}}",
-    "AWS::Events::EventBus": f"arn:aws:events:{REGION}:{{account}}:event-bus/{{name}}",
-    "AWS::Logs::LogGroup": f"arn:aws:logs:{REGION}:{{account}}:log-group:{{name}}:*",
-}
-
-
-def _unmapped_attributes(kind: str, name: str, account: str) -> Mapping[str, str]:
-    known = {"": name}
-    last = kind.rpartition("::")[2]
-    if kind in _ARNS:
-        known["Arn"] = _ARNS[kind].format(account=account, name=name)
-    if kind == "AWS::SQS::Queue":
-        known[""] = known["QueueUrl"] = f"https://sqs.{REGION}.amazonaws.com/{account}/{name}"
-    if kind == "AWS::SNS::Topic":
-        known[""] = known["TopicArn"] = known["Arn"]
-    return known | {f"{last}Name": name}
