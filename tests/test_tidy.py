@@ -16,11 +16,12 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # The lowest floor first. A folder is one floor; a file or folder that is not named here has no place in the house.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "limits", "clock", "addresses", "eventstream"),
-    ("model", "config", "grants", "urls", "manifest", "template", "stack"),
+    ("model", "config", "grants", "urls", "manifest", "template"),
     (
         "abi",
         "lifecycle",
         "cron",
+        "stack",
         "standing",
         "routing",
         "price",

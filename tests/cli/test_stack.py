@@ -46,6 +46,7 @@ Resources:
       Events:
         Get: {Type: Api, Properties: {Path: /hello, Method: get}}
         Any: {Type: HttpApi, Properties: {Path: '/items/{proxy+}', Method: ANY}}
+        Tick: {Type: Schedule, Properties: {Schedule: rate(1 day), Input: '{"tick": 1}'}}
   Plain:
     Type: AWS::Lambda::Function
     Properties:
@@ -72,13 +73,15 @@ Transform: AWS::Serverless-2016-10-31
 Resources:
   Hello:
     Type: AWS::Serverless::Function
-    Properties: {CodeUri: hello/, Handler: app.handler, Runtime: python3.12, Description: less}
+    Properties: {CodeUri: hello/, Handler: less.handler, Runtime: python3.12, Description: less}
 """
 HELLO = """
 import os
 
+import common
+
 def handler(event, context):
-    return {"path": event.get("rawPath"), "parameters": event.get("pathParameters"),
+    return {"path": event.get("rawPath"), "common": common.X, "parameters": event.get("pathParameters"),
             **{name: os.environ.get(name) for name in ("STAGE", "PLAIN", "API")}}
 """
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:"
@@ -131,7 +134,7 @@ def test_template_is_served(served: Served, shop: Path) -> None:
     outputs = deployed["outputs"]
     assert outputs["Api"] == f"{served.url}/hello"
     assert outputs["Alias"] == f"{ARN}shop-Hello:live"
-    expected = {"STAGE": "dev", "PLAIN": f"{ARN}shop-Plain", "API": f"{served.url}/hello"}
+    expected = {"common": 1, "STAGE": "dev", "PLAIN": f"{ARN}shop-Plain", "API": f"{served.url}/hello"}
     assert httpx.get(outputs["Api"]).json() == {"path": "/hello", "parameters": None, **expected}
     answer = httpx.post(f"{served.url}/items/a/b").json()
     assert answer == {"path": "/items/a/b", "parameters": {"proxy": "a/b"}, **expected}
@@ -162,10 +165,23 @@ def test_api_answers_what_the_template_says(served: Served, shop: Path) -> None:
     assert plain["Tags"]["team"] == "shop"
 
 
+def test_schedule_is_eventbridges(served: Served, shop: Path) -> None:
+    (made,) = deploy(served)["schedules"]
+    events = served.client("events")
+    rule = events.describe_rule(Name="shop-HelloTick")
+    assert (rule["Arn"], rule["ScheduleExpression"], rule["State"]) == (made["arn"], "rate(1 day)", "ENABLED")
+    targets = events.list_targets_by_rule(Rule="shop-HelloTick")["Targets"]
+    assert targets == [{"Id": "HelloTickLambdaTarget", "Arn": f"{ARN}shop-Hello:live", "Input": '{"tick": 1}'}]
+    (shop / "template.yaml").write_text(TEMPLATE.replace("rate(1 day)", "rate(2 days)"))
+    assert [each["what"] for each in deploy(served)["schedules"]] == ["updated"]
+    assert events.describe_rule(Name="shop-HelloTick")["ScheduleExpression"] == "rate(2 days)"
+
+
 def test_deploying_again_changes_nothing(served: Served, shop: Path) -> None:
     first = deploy(served)
     again = deploy(served)
     assert set(whats(again).values()) == {"unchanged"}
+    assert [each["what"] for each in again["schedules"]] == ["unchanged"]
     assert again["outputs"] == first["outputs"]
     versions = served.client("lambda").list_versions_by_function(FunctionName="shop-Hello")["Versions"]
     assert len(versions) == 2, "$LATEST and one that is published"
@@ -187,15 +203,18 @@ def test_only_what_changed_is_updated(served: Served, shop: Path) -> None:
     deployed = deploy(served, "--parameter", "Stage=prod")
     assert whats(deployed)["Common"] == "updated"
     assert deployed["outputs"]["Layer"] != first["outputs"]["Layer"]
-    assert httpx.get(f"{served.url}/hello").json()["STAGE"] == "prod"
+    answer = httpx.get(f"{served.url}/hello").json()
+    assert (answer["STAGE"], answer["common"]) == ("prod", 2)
 
 
 def test_what_is_no_longer_asked_for_is_removed(served: Served, shop: Path) -> None:
     deploy(served)
     (shop / "template.yaml").write_text(LESS)
+    (shop / "hello" / "less.py").write_text("def handler(event, context):\n    return 'less'\n")
     deployed = deploy(served)
     assert whats(deployed) == {"Hello": "updated"}
-    assert deployed["removed"] == ["shop-Plain", "shop-Zipped"]
+    assert deployed["removed"] == ["shop-HelloTick", "shop-Plain", "shop-Zipped"]
+    assert served.cloud.invoke("shop-Hello", {}).value == "less"
     client = served.client("lambda")
     function = client.get_function(FunctionName="shop-Hello")
     assert function["Tags"] == {"isolet-stack": "shop", "isolet:language": "python"}
@@ -216,10 +235,11 @@ def test_delete_removes_what_the_template_made(served: Served, shop: Path) -> No
     served.cloud.deploy("mine", (shop / "zipped.zip").read_bytes(), Runtime="python3.11", Handler="main.handler")
     assert deploy(served, "--delete") == {
         "stack": "shop",
-        "deleted": ["shop-Hello", "shop-Plain", "shop-Zipped", "shop-Common"],
+        "deleted": ["shop-HelloTick", "shop-Hello", "shop-Plain", "shop-Zipped", "shop-Common"],
     }
     assert [each["FunctionName"] for each in client.list_functions()["Functions"]] == ["mine"]
     assert client.list_layers()["Layers"] == []
+    assert served.client("events").list_rules()["Rules"] == []
     assert deploy(served, "--delete")["deleted"] == []
     served.cloud.remove("mine")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from isolet.errors import TemplateInvalid
-from isolet.stack.plans import AttachedPlan, Code, FunctionPlan, LayerPlan
+from isolet.stack.plans import AttachedPlan, Code, FunctionPlan, LayerPlan, RulePlan
 from isolet.stack.stack import Stack
 from isolet.template import read
 
@@ -174,6 +174,42 @@ def test_what_gives_a_result_goes_before_what_needs_it() -> None:
     assert hello.configuration["Environment"] == {"Variables": {"URL": "http://there/"}}
 
 
+@pytest.mark.parametrize(
+    ("event", "body", "target"),
+    [
+        (
+            "{Type: Schedule, Properties: {Schedule: rate(5 minutes), Input: '{}', Description: d}}",
+            {"ScheduleExpression": "rate(5 minutes)", "State": "ENABLED", "Description": "d"},
+            {"Id": "HelloTickLambdaTarget", "Arn": f"{ARN}shop-Hello", "Input": "{}"},
+        ),
+        (
+            "{Type: ScheduleV2, Properties: {ScheduleExpression: 'cron(0 8 ? * MON-FRI *)', State: DISABLED}}",
+            {"ScheduleExpression": "cron(0 8 ? * MON-FRI *)", "State": "DISABLED", "Description": ""},
+            {"Id": "HelloTickLambdaTarget", "Arn": f"{ARN}shop-Hello"},
+        ),
+        (
+            "{Type: Schedule, Properties: {Schedule: rate(1 day), Enabled: false}}",
+            {"ScheduleExpression": "rate(1 day)", "State": "DISABLED", "Description": ""},
+            {"Id": "HelloTickLambdaTarget", "Arn": f"{ARN}shop-Hello"},
+        ),
+    ],
+)
+def test_schedule_becomes_a_rule(event: str, body: dict[str, str], target: dict[str, str]) -> None:
+    made = stack(function(f"Events: {{Tick: {event}}}"))
+    assert made.order == ("Hello", "HelloTick")
+    plan = made.plan("HelloTick")
+    assert isinstance(plan, RulePlan)
+    assert (plan.name, plan.body, plan.targets) == ("shop-HelloTick", body, (target,))
+
+
+def test_schedule_of_a_function_with_an_alias_calls_the_alias() -> None:
+    plan = stack(
+        function("AutoPublishAlias: live, Events: {T: {Type: Schedule, Properties: {Schedule: rate(1 day)}}}")
+    ).plan("HelloT")
+    assert isinstance(plan, RulePlan)
+    assert plan.targets[0]["Arn"] == f"{ARN}shop-Hello:live"
+
+
 def test_condition_decides_what_is_there() -> None:
     conditions = "Conditions: {IsProd: !Equals [!Ref Stage, prod]}\nParameters: {Stage: {Type: String, Default: dev}}\n"
     text = function() + (
@@ -189,15 +225,20 @@ def test_condition_decides_what_is_there() -> None:
 
 def test_what_is_not_mapped_is_named() -> None:
     made = stack(
-        function("VpcConfig: {SubnetIds: [a]}, Events: {T: {Type: Schedule, Properties: {Schedule: rate(1 day)}}}")
+        function(
+            "VpcConfig: {SubnetIds: [a]}, "
+            "Events: {T: {Type: Schedule, Properties: {Schedule: rate(1 day), RetryPolicy: {}}}}"
+        )
         + "  Table: {Type: AWS::DynamoDB::Table}\n"
         "  Role: {Type: AWS::IAM::Role}\n"
+        "  Pattern: {Type: AWS::Events::Rule, Properties: {EventPattern: {source: [aws.s3]}}}\n"
         "  Api: {Type: AWS::Serverless::Api, Properties: {StageName: v1, Auth: {}}}\n"
     )
     assert [(each.path, each.what) for each in made.unmapped] == [
-        ("Resources.Hello.Properties.Events.T", "Schedule"),
         ("Resources.Hello.Properties.VpcConfig", "VpcConfig"),
+        ("Resources.Hello.Properties.Events.T.Properties.RetryPolicy", "RetryPolicy"),
         ("Resources.Table", "AWS::DynamoDB::Table"),
+        ("Resources.Pattern", "AWS::Events::Rule"),
         ("Resources.Api.Properties.Auth", "Auth"),
     ]
 
@@ -254,6 +295,11 @@ HELLO = "Resources.Hello.Properties"
             function("FunctionUrlConfig: {AuthType: NONE}, Description: !GetAtt HelloUrl.FunctionUrl"),
             "Resources",
             "Circular dependency between resources: [Hello, HelloUrl, HelloUrlPublicPermissions]",
+        ),
+        (
+            function("Events: {T: {Type: Schedule, Properties: {Schedule: daily}}}"),
+            f"{HELLO}.Events.T.Properties.Schedule",
+            "'daily': Parameter ScheduleExpression is not valid.",
         ),
         (function("Tags: {isolet-stack: x}"), f"{HELLO}.Tags.isolet-stack", "this tag is isolet's own"),
         (

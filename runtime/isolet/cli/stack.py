@@ -24,9 +24,10 @@ from ..errors import CallerError, CompileFailed, InvalidParameter
 from ..languages.package import Package, Step
 from ..model import Settings
 from ..stack import sam
-from ..stack.plans import AttachedPlan, FunctionPlan, LayerPlan, Plan, Results
+from ..stack.plans import AttachedPlan, FunctionPlan, LayerPlan, Plan, Results, RulePlan
 from ..stack.sam import Unmapped
 from ..stack.stack import STACK_TAG, Stack
+from . import stack_rules
 from .client import Client, Refused
 from .deployment import DeploymentFailed, applied, existing_function, settled, sha256
 from .stack_code import function_package, language_of, layer_package
@@ -56,6 +57,7 @@ class Made:
 class StackDeployed:
     functions: list[Made] = field(default_factory=list)
     layers: list[Made] = field(default_factory=list)
+    schedules: list[Made] = field(default_factory=list)
     urls: dict[str, str] = field(default_factory=dict)  # by the id of the function or its alias
     routes: list[str] = field(default_factory=list)  # "GET http://…"
     removed: list[str] = field(default_factory=list)  # names of functions
@@ -84,6 +86,7 @@ class StackDeployment:
         functions = [plan for plan in self._plans.values() if isinstance(plan, FunctionPlan)]
         for plan in functions:
             self._existing[plan.id] = self._mine(plan)
+        self._refuse_foreign_rules()
         for each in self._plans.values():
             self._build(each)
         for id in self._stack.order:
@@ -109,6 +112,14 @@ class StackDeployment:
             )
         return existing
 
+    def _refuse_foreign_rules(self) -> None:
+        for plan in self._plans.values():
+            if isinstance(plan, RulePlan) and stack_rules.is_foreign(self._client, plan.name, self._stack.name):
+                raise StackFailed(
+                    f"Resources.{plan.id}: the rule {plan.name} already exists and is not of the stack "
+                    f"{self._stack.name}; give another Name, or delete it first"
+                )
+
     def _build(self, plan: Plan) -> None:
         def progress(step: Step) -> None:
             self._steps.begin(f"{plan.id}: {step.phase}")
@@ -127,6 +138,10 @@ class StackDeployment:
             self._function(plan)
         elif isinstance(plan, LayerPlan):
             self._layer(plan)
+        elif isinstance(plan, RulePlan):
+            self._steps.begin(f"{plan.id}: schedule")
+            arn, what = stack_rules.put(self._client, plan, self._stack.name)
+            self._done.schedules.append(Made(plan.id, plan.name, arn, what))
         else:
             self._steps.begin(f"{plan.id}: attach")
             _ATTACH[plan.kind](self, plan)
@@ -273,6 +288,11 @@ class StackDeployment:
             self._retag(plan.name, existing["Configuration"]["FunctionArn"], {**tags, **_made_tags(wanted)})
 
     def _remove_others(self, wanted: set[str]) -> None:
+        rules = {plan.name for plan in self._plans.values() if isinstance(plan, RulePlan)}
+        for name in list(stack_rules.rules_of(self._client, self._stack.name)):
+            if name not in rules:
+                stack_rules.remove(self._client, name)
+                self._done.removed.append(name)
         for name in list(functions_of(self._client, self._stack.name)):
             if name not in wanted:
                 self._steps.begin(f"remove {name}")
@@ -298,8 +318,12 @@ _REMOVE: Mapping[str, Callable[[Client, str, str, str], None]] = {
 
 
 def removed(stack: Stack, client: Client, steps: Steps) -> list[str]:
-    """Removes the stack's functions with all that hangs on them, and the versions of the layers that the template has
-    now, unless it retains them. Answers their names. Raises Refused, Unreachable."""
+    """Removes the stack's schedules, its functions with all that hangs on them, and the versions of the layers that the
+    template has now, unless it retains them. Answers their names. Raises Refused, Unreachable."""
+    rules = list(stack_rules.rules_of(client, stack.name))
+    for name in rules:
+        steps.begin(f"remove {name}")
+        stack_rules.remove(client, name)
     names = list(functions_of(client, stack.name))
     for name in names:
         steps.begin(f"remove {name}")
@@ -314,7 +338,7 @@ def removed(stack: Stack, client: Client, steps: Steps) -> list[str]:
             client.delete_layer_version(plan.name, version["Version"])
         names += [plan.name] if versions else []
     steps.end()
-    return names
+    return [*rules, *names]
 
 
 def functions_of(client: Client, stack: str) -> Iterator[str]:

@@ -147,6 +147,8 @@ def _show(name: str, done: StackDeployed) -> None:
     if done.layers:
         rows["layers"] = [f"{each.name} {each.what}" for each in done.layers]
     rows["functions"] = [f"{each.name} {each.what}" for each in done.functions]
+    if done.schedules:
+        rows["schedules"] = [f"{each.name} {each.what}" for each in done.schedules]
     if done.removed:
         rows["removed"] = done.removed
     if done.routes:
@@ -171,6 +173,7 @@ def _as_plain(name: str, done: StackDeployed) -> dict[str, Any]:
         "stack": name,
         "functions": [asdict(each) for each in done.functions],
         "layers": [asdict(each) for each in done.layers],
+        "schedules": [asdict(each) for each in done.schedules],
         "removed": done.removed,
         "routes": done.routes,
         "urls": done.urls,

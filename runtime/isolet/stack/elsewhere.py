@@ -8,6 +8,7 @@ from ..model import REGION
 
 # Types whose ARN follows from their name: {account}, {name}.
 _ARNS: Mapping[str, str] = {
+    "AWS::Events::Rule": f"arn:aws:events:{REGION}:{{account}}:rule/{{name}}",
     "AWS::IAM::Role": "arn:aws:iam::{account}:role/{name}",
     "AWS::SQS::Queue": f"arn:aws:sqs:{REGION}:{{account}}:{{name}}",
     "AWS::SNS::Topic": f"arn:aws:sns:{REGION}:{{account}}:{{name}}",

@@ -60,9 +60,20 @@ class AttachedPlan:
         return "/".join((_MARKS[self.kind], self.qualifier, self.name)) if self.kind in _MARKS else ""
 
 
+@dataclass(frozen=True, slots=True)
+class RulePlan:
+    """A schedule."""
+
+    id: str
+    path: str
+    name: str
+    body: Mapping[str, str]  # PutRule's ScheduleExpression, State, Description
+    targets: tuple[Mapping[str, str], ...]  # PutTargets' Id, Arn, Input
+
+
 # Versions stay: aliases and people may mean them.
 _MARKS = {sam.ALIAS: "alias", sam.URL: "url", sam.EVENT_INVOKE: "event", sam.PERMISSION: "permission"}
 
-Plan = FunctionPlan | LayerPlan | AttachedPlan
+Plan = FunctionPlan | LayerPlan | AttachedPlan | RulePlan
 # Results of a server: of a resource's id, its attributes by name; "" is its Ref.
 Results = dict[str, Mapping[str, str]]

@@ -25,6 +25,7 @@ ALIAS = "AWS::Lambda::Alias"
 URL = "AWS::Lambda::Url"
 EVENT_INVOKE = "AWS::Lambda::EventInvokeConfig"
 PERMISSION = "AWS::Lambda::Permission"
+RULE = "AWS::Events::Rule"
 ROLE = "AWS::IAM::Role"
 REST_API = "AWS::Serverless::Api"
 HTTP_API = "AWS::Serverless::HttpApi"
@@ -37,6 +38,7 @@ _SAME = (
     *("Architectures", "LoggingConfig", "PackageType", "SnapStart", "EphemeralStorage", "VpcConfig", "KmsKeyArn"),
     *("FileSystemConfigs", "CodeSigningConfigArn", "ImageConfig", "RecursiveLoop", "RuntimeManagementConfig"),
 )
+_SCHEDULES = ("Schedule", "ScheduleV2")
 # Members of SAM's function that are read here.
 _READ = frozenset(
     {
@@ -187,6 +189,7 @@ class _Function:
         yield from self._published(alias)
         yield from self._url(alias)
         yield from self._event_invoke(alias)
+        yield from self._rules(alias)
 
     def _miss(self, member: str, what: str, reason: str) -> None:
         self._unmapped.append(Unmapped(f"{self._written.path}.{member}", what, reason))
@@ -238,9 +241,7 @@ class _Function:
                     ):
                         self._miss(f"{place}.Properties.{member}", member, "routes have a method and a path only")
                 yield {"kind": kind, "path": f"{self._written.path}.{place}.Properties", "members": members}
-            elif kind in ("Schedule", "ScheduleV2"):
-                self._miss(place, kind, "schedules are not served yet")
-            else:
+            elif kind not in _SCHEDULES:
                 self._miss(place, kind, "isolet has no such event source")
 
     def _apis(self) -> Iterator[Resource]:
@@ -308,6 +309,21 @@ class _Function:
                 if isinstance(target, dict)
             }
         yield _like(self._written, type=EVENT_INVOKE, properties=properties, id=f"{id}EventInvokeConfig", path=path)
+
+    def _rules(self, alias: str) -> Iterator[Resource]:
+        """A rule for each event that is a schedule; what such an event says is its properties."""
+        id = self._written.id
+        arn = {"Ref": f"{id}Alias{alias}"} if alias else _attribute(id, "Arn")
+        for name, event in (self._given.get("Events") or {}).items():
+            if event["Type"] not in _SCHEDULES:
+                continue
+            path = f"{self._written.path}.Events.{name}.Properties"
+            if not isinstance(properties := event.get("Properties"), dict):
+                raise TemplateInvalid(f"{path}: this is a map")
+            targets = [{"Id": f"{id}{name}LambdaTarget"[-64:], "Arn": arn}]
+            yield _like(
+                self._written, type=RULE, properties={**properties, "Targets": targets}, id=f"{id}{name}", path=path
+            )
 
 
 def _attribute(id: str, name: str) -> dict[str, Any]:

@@ -22,10 +22,10 @@ from ..grants import Refusal
 from ..manifest import METHODS, parse_route
 from ..model import REGION, function_arn
 from ..template import Evaluator, as_text, chosen
-from . import elsewhere, sam
+from . import elsewhere, sam, schedules
 from .attached import BODIES
 from .members import Members
-from .plans import AttachedPlan, Code, FunctionPlan, LayerPlan, Plan, Results
+from .plans import AttachedPlan, Code, FunctionPlan, LayerPlan, Plan, Results, RulePlan
 from .sam import Resource, Unmapped, expanded
 
 # A function's tag that says of which stack it is.
@@ -34,15 +34,14 @@ STACK_TAG = "isolet-stack"
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}", re.ASCII)
 _FUNCTION_NAME = re.compile(r"[A-Za-z0-9-_]{1,64}", re.ASCII)
 _LEVELS = ("ApplicationLogLevel", "SystemLogLevel")
-_NOTHING_OF_THE_KIND = "isolet has nothing of the kind"
+_NOTHING = "isolet has nothing of the kind"
 
 
-_PLANNED = frozenset({sam.FUNCTION, sam.LAYER, sam.VERSION, sam.ALIAS, sam.URL, sam.EVENT_INVOKE, sam.PERMISSION})
 _APIS = frozenset({sam.REST_API, sam.HTTP_API})
 # What only a server knows.
 _LATE = frozenset({sam.LAYER, sam.VERSION, sam.URL})
-# Where nothing else decides.
-_ORDER = (sam.LAYER, sam.FUNCTION, sam.VERSION, sam.ALIAS, sam.URL, sam.EVENT_INVOKE, sam.PERMISSION)
+# What is made, in this order where nothing else decides.
+_ORDER = (sam.LAYER, sam.FUNCTION, sam.VERSION, sam.ALIAS, sam.URL, sam.EVENT_INVOKE, sam.PERMISSION, sam.RULE)
 
 
 class Stack:
@@ -111,14 +110,16 @@ class Stack:
         """Plans everything once, with placeholders, and sees who asks for whose results."""
         needs: dict[str, set[str]] = {}
         for resource in self._present():
-            if resource.type in _PLANNED:
+            if _is_planned(resource):
                 self._asked = set()
                 plan = self.plan(resource.id)
                 needs[resource.id] = self._asked | self._owners(plan)
             elif resource.type in _APIS:
                 self._api_misses(resource)
+            elif resource.type == sam.RULE:
+                self._miss(f"Resources.{resource.id}", resource.type, "rules fire by a schedule only")
             elif resource.type != sam.ROLE and not resource.type.startswith(("AWS::IAM::", "AWS::CloudFormation::")):
-                self._miss(f"Resources.{resource.id}", resource.type, _NOTHING_OF_THE_KIND)
+                self._miss(f"Resources.{resource.id}", resource.type, _NOTHING)
         waiting = sorted(needs, key=lambda id: _ORDER.index(self._resources[id].type))
         done: list[str] = []
         while waiting:
@@ -215,6 +216,7 @@ class Stack:
     _NAME_MEMBERS: Mapping[str, str] = {
         sam.LAYER: "LayerName",
         sam.ROLE: "RoleName",
+        sam.RULE: "Name",
         sam.HTTP_API: "",
         sam.REST_API: "",
     }
@@ -301,10 +303,12 @@ class Stack:
             plan: Plan = self._function(resource, given)
         elif resource.type == sam.LAYER:
             plan = self._layer(resource, given)
+        elif resource.type == sam.RULE:
+            plan = self._rule(resource, given)
         else:
             plan = self._attached(resource, given)
         for name in given.unread():
-            self._miss(given.at(name), name, _NOTHING_OF_THE_KIND)
+            self._miss(given.at(name), name, _NOTHING)
         return plan
 
     def _function(self, resource: Resource, given: Members) -> FunctionPlan:
@@ -350,7 +354,7 @@ class Stack:
         )
         for inner in (logging, letters):
             for unread in inner.unread():
-                self._miss(inner.at(unread), unread, _NOTHING_OF_THE_KIND)
+                self._miss(inner.at(unread), unread, _NOTHING)
         return plan
 
     def _tags(self, given: Members) -> dict[str, str]:
@@ -421,6 +425,11 @@ class Stack:
             retained=resource.retained,
         )
 
+    def _rule(self, resource: Resource, given: Members) -> RulePlan:
+        given.ignore("Name")
+        body, targets = schedules.rule(given, lambda members, name: self._miss(members.at(name), name, _NOTHING))
+        return RulePlan(resource.id, resource.path, self._name(resource), body, targets)
+
     def _attached(self, resource: Resource, given: Members) -> AttachedPlan:
         member = "TargetFunctionArn" if resource.type == sam.URL else "FunctionName"
         function, qualifier = self._function_of(given.get(member), given.at(member))
@@ -440,6 +449,10 @@ class Stack:
         for member in resource.properties:
             if member not in ("Name", "StageName", "Description", "Tags", "EndpointConfiguration", "OpenApiVersion"):
                 self._miss(f"{resource.path}.{member}", str(member), "routes have a method and a path only")
+
+
+def _is_planned(resource: Resource) -> bool:
+    return resource.type in _ORDER and (resource.type != sam.RULE or schedules.is_scheduled(resource.properties))
 
 
 def _or(value: int | None, default: int) -> int:
