@@ -22,12 +22,13 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import httpx
 
 from harness import arguments, write_result
+from isolet.cli.credentials import TEST
 from isolet.languages.interpreters import named
 from programs import SOURCES
 
@@ -40,6 +41,17 @@ sys.exit(serve(config, lambda url: print(url, flush=True)))
 """
 
 
+class Signed(httpx.Auth):
+    requires_request_body = True
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        path, _, query = request.url.raw_path.decode("ascii").partition("?")
+        headers, body = request.headers.raw, request.content
+        for name, value in TEST.signer.sign("lambda", request.method, path, query, headers, body, time.time()):
+            request.headers[name.decode("ascii")] = value.decode("latin-1")
+        yield request
+
+
 @contextlib.contextmanager
 def server(data: Path) -> Iterator[httpx.Client]:
     # A cache of its own: the first program in a language compiles its interpreter here, as on a new machine.
@@ -49,7 +61,7 @@ def server(data: Path) -> Iterator[httpx.Client]:
     ) as process:
         try:
             assert process.stdout is not None
-            with httpx.Client(base_url=process.stdout.readline().strip(), timeout=120) as http:
+            with httpx.Client(base_url=process.stdout.readline().strip(), timeout=120, auth=Signed()) as http:
                 yield http
         finally:
             process.terminate()

@@ -12,14 +12,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from isolet.accounts import TestPair
 from isolet.building import BuildRequest
 from isolet.clock import ManualClock
 from isolet.keeper import Keeper
 from isolet.link import LocalLink, pair
 from isolet.model import LATEST, Function, Invocation, Outcome, Served, Settings, SnapshotInfo, Target, Usage
 from isolet.recorder import Recorder
+from isolet.sigv4 import Signer
 from isolet.storage.packages import WASM_MAGIC
 from isolet.uplink import Downcalls, Uplink
+from signing import TEST, signed
 
 ROLE = "arn:aws:iam::000000000000:role/service"
 TENANT = "000000000000"
@@ -110,7 +113,7 @@ async def running_keeper(directory: Path, builder: FakeBuilder | None = None, **
         key_path=directory / "artifacts.key",
         build=builder or FakeBuilder(),
         clock=ManualClock(),
-        **options,
+        **{"test_pair": TestPair.ALWAYS, "metrics_open": True, **options},
     )
     await keeper.open()
     try:
@@ -130,18 +133,22 @@ async def deployed(keeper: Keeper, name: str = "f", settings: Settings | None = 
 
 
 class Client:
-    """Talks to a keeper's control plane as HTTP clients do, in JSON."""
+    """Talks to a keeper's control plane as HTTP clients do, in JSON; signs with `signer`."""
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: Keeper, signer: Signer = TEST) -> None:
         self._keeper = keeper
+        self._signer = signer
         self.headers: dict[str, str] = {}
 
     async def __call__(
         self, method: str, path: str, body: Any = None, headers: Sequence[tuple[str, str]] = ()
     ) -> tuple[int, Any]:
-        path, _, query = path.partition("?")
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        status, answered, answer = await self._keeper.control(method, path, query, [("host", "x"), *headers], content)
+        sent = signed(
+            method, path, [("host", "x"), *headers], content, by=self._signer, now_s=self._keeper._clock.wall_s()
+        )
+        path, _, query = path.partition("?")
+        status, answered, answer = await self._keeper.control(method, path, query, sent, content)
         self.headers = dict(answered)
         assert self.headers["x-amzn-requestid"]
         if "json" not in self.headers.get("content-type", ""):

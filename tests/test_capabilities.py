@@ -24,6 +24,7 @@ from botocore.exceptions import ClientError
 
 from isolet import abi
 from served import ENVIRONMENT, ISOLET, PATIENCE_S, ROOT, Served
+from signing import Signing
 
 VALUE = "correct-horse-battery"
 
@@ -89,7 +90,7 @@ def test_what_one_function_puts_another_gets_from_every_worker_and_after_a_resta
     assert server.ask("put") == {"ok": {"version": 1}}
     kept = {"ok": {"value": base64.b64encode(b"7").decode(), "version": 1}}
     for _ in range(20):  # each a connection of its own, to one worker or the other
-        answer = httpx.post(f"{server.url}/2015-03-31/functions/get/invocations", content=b"{}")
+        answer = httpx.post(f"{server.url}/2015-03-31/functions/get/invocations", content=b"{}", auth=Signing())
         assert answer.json() == kept
     server.end()
     server.start()
@@ -195,7 +196,7 @@ def test_functions_invoke_each_other_and_end(server: Server) -> None:
     while "ok" in reply:
         reply, depth = reply["ok"], depth + 1
     assert (reply["error"]["type"], depth) == ("TooDeep", 15)
-    usage = httpx.get(f"{server.url}/isolet/usage").text
+    usage = httpx.get(f"{server.url}/isolet/usage", auth=Signing()).text
     assert "leaf" in usage
 
 
@@ -245,7 +246,7 @@ def test_no_secret_is_in_a_snapshot_whatever_initialisation_asks(server: Server)
     )
     done = server.isolet("deploy", "early")
     assert done.returncode == 0, done.stderr.decode()
-    details = httpx.get(f"{server.url}/isolet/functions/early").json()
+    details = httpx.get(f"{server.url}/isolet/functions/early", auth=Signing()).json()
     assert details["snapshot"]["frozen"] is False
     assert "`secrets.get`" in " ".join(details["snapshot"]["warnings"])
     assert server.ask("early") == {"ok": VALUE}

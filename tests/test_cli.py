@@ -550,10 +550,11 @@ VERBS = (
     "usage",
     "delete",
     "secrets",
+    "keys",
     "languages",
     "doctor",
 )
-GROUPS = {"secrets": ("set", "list", "delete"), "languages": ("list", "build")}
+GROUPS = {"secrets": ("set", "list", "delete"), "languages": ("list", "build"), "keys": ("create", "list", "revoke")}
 
 
 def test_help_names_every_verb_and_every_verb_has_examples(isolet: Isolet) -> None:

@@ -21,6 +21,7 @@ import httpx
 import pytest
 
 from isolet import limits
+from signing import Signing
 from test_server import Server, serving
 
 NOWHERE = "arn:aws:sqs:us-east-1:123456789012:nowhere"
@@ -56,7 +57,10 @@ class Sender(threading.Thread):
     def run(self) -> None:
         while len(self.accepted) < self._count:
             # A client each time that the server was lost: its connection is gone, too.
-            with httpx.Client(base_url=self._url, timeout=30) as client, contextlib.suppress(httpx.TransportError):
+            with (
+                httpx.Client(base_url=self._url, timeout=30, auth=Signing()) as client,
+                contextlib.suppress(httpx.TransportError),
+            ):
                 while len(self.accepted) < self._count:
                     self._send(client)
 

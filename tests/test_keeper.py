@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from isolet import limits
+from isolet.clock import ManualClock
 from isolet.errors import (
     Conflict,
     InvalidParameter,
@@ -20,6 +21,7 @@ from isolet.recorder import Recorder
 from isolet.records import Totals
 from isolet.uplink import Downcalls, Uplink
 from keeping import MS, NOW_S, TENANT, Client, FakeWorker, deployed, recorded, run, running_keeper
+from signing import signed
 
 # ── records ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -117,9 +119,9 @@ def test_control_request_of_many_frames_crosses_the_socket(tmp_path_factory: pyt
         async with running_keeper(directory) as keeper:
             listener = await listen(directory / "s", keeper.serve)
             link = await connect(directory / "s", lambda _: Downcalls(_take_nothing, dict))
-            status, _, body = await Uplink(link, "w").control(
-                "POST", "/2015-03-31/functions", "", [], b'{"x": "' + b"y" * (5 * limits.MIB) + b'"}'
-            )
+            body = b'{"x": "' + b"y" * (5 * limits.MIB) + b'"}'
+            headers = signed("POST", "/2015-03-31/functions", [("host", "x")], body, now_s=ManualClock().wall_s())
+            status, _, body = await Uplink(link, "w").control("POST", "/2015-03-31/functions", "", headers, body)
             assert status == 400
             assert b"validation errors detected" in body
             await link.close()
@@ -143,7 +145,9 @@ def test_client_that_leaves_does_not_stop_what_it_began(tmp_path: Path) -> None:
             await deployed(keeper)
             worker.gate.clear()
             worker.asked.clear()
-            deleting = asyncio.ensure_future(worker.uplink.control("DELETE", "/2015-03-31/functions/f", "", [], b""))
+            path = "/2015-03-31/functions/f"
+            headers = signed("DELETE", path, [("host", "x")], now_s=ManualClock().wall_s())
+            deleting = asyncio.ensure_future(worker.uplink.control("DELETE", path, "", headers, b""))
             await worker.asked.wait()
             deleting.cancel()
             worker.gate.set()

@@ -23,6 +23,7 @@ import httpx
 import pytest
 
 from isolet.engine.engine import wat
+from signing import Signing
 
 GUESTS = Path(__file__).parent / "guests"
 
@@ -58,7 +59,7 @@ class Server:
         self._reading.start()
         self.url = self.process.stdout.readline().strip()
         assert self.url, "\n".join(self.lines)
-        self.http = httpx.Client(base_url=self.url, timeout=30)
+        self.http = httpx.Client(base_url=self.url, timeout=30, auth=Signing())
 
     def _read(self, stream: Any) -> None:
         for line in stream:

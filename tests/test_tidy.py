@@ -51,6 +51,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "link",
         "uplink",
         "fleet",
+        "accounts",
         "serving",
         "publishing",
         "builds",

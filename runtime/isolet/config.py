@@ -80,7 +80,9 @@ from .errors import ConfigInvalid
 FILE = "isolet.toml"
 PREFIX = "ISOLET_"
 # Variables that begin like ours and are not the server's: the client's and the toolchains'.
-OTHER_VARIABLES = frozenset({"ISOLET_CONFIG", "ISOLET_ENDPOINT", "ISOLET_CACHE"})
+OTHER_VARIABLES = frozenset(
+    {"ISOLET_CONFIG", "ISOLET_ENDPOINT", "ISOLET_CACHE", "ISOLET_ACCESS_KEY_ID", "ISOLET_SECRET_ACCESS_KEY"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,10 @@ class Config:
     @property
     def socket_path(self) -> Path:
         return self.data / "keeper.sock"
+
+    @property
+    def operator_path(self) -> Path:
+        return self.data / "operator.sock"
 
 
 # ── values ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,18 +1,20 @@
-"""The keeper's view of its workers: who is connected, and what all of them must know: the routing table.
+"""The keeper's view of its workers: who is connected, and what all of them must know: the routing table, and which
+access keys are none any more.
 
 Laws:
 - A worker that is attached has the whole table as of some moment and every change since. One that does not take a
   change in time is cut off: it comes back, and gets all of it.
 - Changes reach one worker one at a time, and each says what the table says when it is sent, not when it was asked for:
   whatever overtakes whatever, the last word is the present.
-- When `tell` returns, no attached worker serves what the table said before.
+- When `tell` returns, no attached worker serves what the table said before; when `forget_key` returns, none takes what
+  this key signed. A worker that comes back asks for every key anew.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Any
 
@@ -66,7 +68,8 @@ class Fleet:
         async with member.turn:
             rows = [served_to_plain(served) for served in self.table.served()]
             try:
-                await self._ask(member, [True, rows, []])
+                await self._ask(member, "keys", None)
+                await self._ask(member, "routes", [True, rows, []])
             except (IsoletError, TimeoutError):
                 self.detach(link)
                 raise
@@ -82,16 +85,25 @@ class Fleet:
 
     async def tell(self, tenant: str, name: str) -> None:
         """Every attached worker serves what the table says of this function now when this returns."""
-        await asyncio.gather(*(self._tell(member, tenant, name) for member in list(self._members.values())))
+        await self._tell_all("routes", lambda: self._present(tenant, name), name)
 
-    async def _tell(self, member: Member, tenant: str, name: str) -> None:
+    async def forget_key(self, access_key: str) -> None:
+        """No attached worker knows this key when this returns."""
+        await self._tell_all("keys", lambda: access_key, "access keys")
+
+    async def _tell_all(self, operation: str, body: Callable[[], Any], what: str) -> None:
+        members = list(self._members.values())
+        await asyncio.gather(*(self._tell(member, operation, body, what) for member in members))
+
+    async def _tell(self, member: Member, operation: str, body: Callable[[], Any], what: str) -> None:
+        """`body` is what is true when it is sent."""
         async with member.turn:
             if member.link not in self._members:
                 return
             try:
-                await self._ask(member, self._present(tenant, name))
+                await self._ask(member, operation, body())
             except (IsoletError, TimeoutError) as reason:
-                logger.error("worker %d did not take a change of %s and is cut off: %r", member.number, name, reason)
+                logger.error("worker %d did not take a change of %s and is cut off: %r", member.number, what, reason)
                 self.detach(member.link)
                 await member.link.close()
 
@@ -100,9 +112,9 @@ class Fleet:
         served = self.table.get(tenant, name)
         return [False, [], [[tenant, name]]] if served is None else [False, [served_to_plain(served)], []]
 
-    async def _ask(self, member: Member, body: list[Any]) -> None:
+    async def _ask(self, member: Member, operation: str, body: Any) -> None:
         async with asyncio.timeout(self._ack_s):
-            await member.link.request("routes", body)
+            await member.link.request(operation, body)
 
     # ── gauges ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from . import event_policies, limits
+from .accounts import Accounts, TestPair
 from .addresses import Network
 from .asynchronous import Asynchronous
 from .attached import Attached
@@ -40,10 +41,12 @@ from .plain import snapshot_to_plain
 from .records import Batch
 from .retry import Delays
 from .serving import Serving
+from .sigv4 import Scope
 from .spans import Spans, exporter
 from .storage.artifacts import read_key
 from .storage.database import Database
 from .storage.intake import Intake
+from .storage.keys import Keys
 from .storage.kv import Kv
 from .storage.layers import Layers
 from .storage.ledger import Ledger
@@ -83,6 +86,8 @@ class Keeper:
         otel_endpoint: str = "",
         event_delays: Delays | None = None,
         aws_clients: Clients | None = None,
+        test_pair: TestPair = TestPair.NEVER,
+        metrics_open: bool = False,
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
@@ -135,7 +140,10 @@ class Keeper:
         self.spans = Spans(exporter(otel_endpoint)) if otel_endpoint else None
         self.kv = Kv(self._database, self._clock)
         self.outbound = Outbound(outbound_private)
-        self.secrets = Secrets(self._database, self._clock, secrets_key_path or key_path.with_name("secrets.key"))
+        secrets_key_path = secrets_key_path or key_path.with_name("secrets.key")
+        self.secrets = Secrets(self._database, self._clock, secrets_key_path)
+        self._keys = Keys(self._database, self._clock, secrets_key_path)
+        self.accounts = Accounts(self._keys, self.fleet, self._clock, test_pair)
         locations = Locations(lambda: read_key(key_path), self._clock)
         self._app = control_app(
             self.deployments,
@@ -161,6 +169,8 @@ class Keeper:
             self.metric_rows,
             self.schedules,
             self._clock,
+            self.accounts.account,
+            metrics_open=metrics_open,
         )
         self._watching: set[asyncio.Task[None]] = set()
         self._controlling: set[asyncio.Task[Any]] = set()
@@ -170,6 +180,7 @@ class Keeper:
         """Ready to serve when this returns. Raises StorageUnavailable."""
         self._database.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         await self._database.open()
+        await self._keys.load()
         await self.deployments.restore()
         await self.deliveries.open()
         await self.asynchronous.open()
@@ -246,6 +257,9 @@ class Keeper:
             return await self.outbound.serve(*body)
         if operation == "secret":
             return await self.secrets.serve(*body)
+        if operation == "signing_key":
+            access_key, *scope = body
+            return self.accounts.signing_key(access_key, Scope(*scope))
         if operation == "rebuild":
             return snapshot_to_plain(await self.deployments.rebuild(*body))
         if operation == "hello":

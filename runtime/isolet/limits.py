@@ -284,7 +284,7 @@ SIGNING_KEYS_MAX = 4_096
 # Access keys that a worker knows to be none: it asks again after this long. Whoever guesses ids costs the keeper one
 # question each, and no more than these in memory.
 UNKNOWN_KEYS_MAX = 4_096
-UNKNOWN_KEY_S = 5.0
+UNKNOWN_KEY_S = 1.0
 
 # ── admission ───────────────────────────────────────────────────────────────────────────────────────────────────
 

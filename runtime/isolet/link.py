@@ -21,7 +21,7 @@ import logging
 import os
 import socket
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -335,6 +335,20 @@ def _checked(path: Path) -> str:
     return str(path)
 
 
+@contextlib.contextmanager
+def short_path(path: Path) -> Iterator[Path]:
+    """`path`, or while the block lasts a shorter one to the same place, if it is too long for a socket."""
+    path = path.resolve()
+    if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
+        yield path
+        return
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield Path(f"/proc/self/fd/{directory}") / path.name
+    finally:
+        os.close(directory)
+
+
 async def connect(path: Path, serve: Callable[[SocketLink], Handler]) -> SocketLink:
     """A link to who listens at `path`; `serve` gives the handler of the peer's calls. Raises WorkerLost."""
     try:
@@ -428,11 +442,11 @@ class LocalLink:
 
 def pair(mine: Handler, serve: Callable[[Link], Handler]) -> tuple[LocalLink, LocalLink]:
     """(our end, the other end). `mine` serves the other's calls; `serve`, given the other end, what serves ours."""
-    here, there = LocalLink(mine), LocalLink(_nobody)
+    here, there = LocalLink(mine), LocalLink(refused)
     here._peer, there._peer = there, here
     there._handler = serve(there)
     return here, there
 
 
-async def _nobody(operation: str, body: Any) -> Any:
+async def refused(operation: str, body: Any) -> Any:
     raise UnsupportedOperation(f"nobody serves {operation}")

@@ -28,7 +28,7 @@ from random import random
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from .errors import InvalidParameter, UnknownFunction, ValidationFailed
+from .errors import AccessDenied, InvalidParameter, UnknownFunction, ValidationFailed
 from .model import DEFAULT_TENANT, LATEST, REGION, Alias, FunctionUrl, Reserved, Route, Served, Target, function_arn
 
 DEFAULT_ROUTE = "$default"
@@ -88,6 +88,14 @@ def parse_function_name(text: str, qualifier: str = "", tenant: str = DEFAULT_TE
     if region is not None and region != REGION:
         raise UnknownFunction(f"Functions from '{region}' are not reachable in this region ('{REGION}')")
     return FunctionRef(match["account"] or tenant, match["name"], inside or qualifier)
+
+
+def denied(account: str, operation: str, resource: str) -> AccessDenied:
+    """What an account hears of a resource of another one, whether or not it is there."""
+    return AccessDenied(
+        f"User: arn:aws:iam::{account}:root is not authorized to perform: lambda:{operation} on resource: "
+        f"{resource} because no resource-based policy allows the lambda:{operation} action"
+    )
 
 
 def _violation(value: str, member: str, pattern: str) -> str:

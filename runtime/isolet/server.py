@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import ipaddress
 import logging
 import os
 import signal
@@ -28,25 +29,31 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 import uvloop
 
 from . import builder
+from .accounts import TEST_ID, TEST_SECRET, Accounts, TestPair
 from .aws_clients import Clients
 from .building import BuildRequest
 from .builds import Build
+from .clock import SystemClock
 from .config import Config
 from .engine import selftest
-from .errors import EngineFault, InvalidParameter, StorageUnavailable, ToolchainMissing
+from .errors import EngineFault, InvalidParameter, StorageUnavailable, ToolchainMissing, WorkerLost
+from .fleet import Fleet
 from .front.protocol import protocol_factory
 from .keeper import Keeper
 from .languages.toolchain import cache_directory
 from .limits import TURN_S
-from .link import SOCKET_PATH_BYTES_MAX, Link, listen, pair
+from .link import SOCKET_PATH_BYTES_MAX, Link, connect, listen, pair, refused, short_path
 from .model import SnapshotInfo
 from .retry import Delays
 from .storage.artifacts import Artifacts, read_key
+from .storage.database import Database
+from .storage.keys import Keys
 from .storage.packages import Packages
 from .supervisor import Role, Supervisor
 from .tally import Column, Tally
@@ -68,15 +75,22 @@ def url_of(host: str, port: int) -> str:
 # ── processes ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def serve(config: Config, on_ready: Callable[[str], None] = lambda url: None) -> int:
+def serve(
+    config: Config,
+    on_ready: Callable[[str], None] = lambda url: None,
+    on_warning: Callable[[str], None] = logger.warning,
+) -> int:
     """Serves until SIGTERM or SIGINT; returns the exit status. `on_ready` is given the URL once everything serves.
 
-    Raises InvalidParameter (the address cannot be used), StorageUnavailable (the data directory cannot), EngineFault
-    (the engine fails its self-test).
+    Raises InvalidParameter (the address cannot be used, or not without access keys), StorageUnavailable (the data
+    directory cannot), EngineFault (the engine fails its self-test).
     """
     prepare(config)
+    warning = asyncio.run(require_keys(config, TestPair.UNTIL_KEYS))
     require_engine()
     sockets = bind(config.host, config.port, config.workers)
+    if warning:
+        on_warning(warning)
     port = sockets[0].getsockname()[1]
     tally = Tally(config.workers)
     with link_path(config) as path:
@@ -102,6 +116,55 @@ def prepare(config: Config) -> None:
             f"the data directory {config.data} cannot be used ({reason.strerror}); choose another with --data"
         ) from None
     read_key(config.key_path)
+
+
+def is_private(host: str) -> bool:
+    """Whether only this machine reaches the address that `host` is. Raises InvalidParameter."""
+    try:
+        name = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][4][0]
+    except OSError as reason:
+        raise InvalidParameter(
+            f"cannot listen on {host} ({reason.strerror}); choose another address with --host"
+        ) from None
+    address = ipaddress.ip_address(str(name).partition("%")[0])
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def taken_pair(config: Config, private: TestPair) -> TestPair:
+    """When `test`/`test` signs: as `private` says, and never where others than this machine reach us."""
+    return private if is_private(config.host) else TestPair.NEVER
+
+
+async def require_keys(config: Config, private: TestPair) -> str:
+    """What a person should know of who will be let in, "" for nothing. Raises InvalidParameter, StorageUnavailable."""
+    taken = taken_pair(config, private)
+    keys = await _keys(config)
+    if taken is TestPair.NEVER and not len(keys):
+        raise InvalidParameter(
+            f"others than this machine reach {config.host}, and there is no access key by which to tell them apart; "
+            f"make one first: isolet keys create --data {config.data}"
+        )
+    if taken is TestPair.ALWAYS:
+        return f"whoever is on this machine may sign with {TEST_ID}/{TEST_SECRET}, everybody's key pair"
+    if taken is TestPair.UNTIL_KEYS and not keys.any:
+        return (
+            f"whoever is on this machine may sign with {TEST_ID}/{TEST_SECRET}, everybody's key pair; "
+            "the first `isolet keys create` ends that"
+        )
+    return ""
+
+
+async def _keys(config: Config) -> Keys:
+    """Those of a data directory that nobody serves at the moment."""
+    database = Database(config.database_path)
+    keys = Keys(database, SystemClock(), config.secrets_key_path)
+    if config.database_path.exists():
+        await database.open()
+        try:
+            await keys.load()
+        finally:
+            await database.close()
+    return keys
 
 
 def require_engine() -> None:
@@ -179,7 +242,7 @@ def _close(sockets: list[socket.socket]) -> None:
 # ── the keeper's process ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def make_keeper(config: Config) -> Keeper:
+def make_keeper(config: Config, private: TestPair) -> Keeper:
     return Keeper(
         database_path=config.database_path,
         packages_path=config.packages_path,
@@ -196,7 +259,20 @@ def make_keeper(config: Config) -> Keeper:
         otel_endpoint=config.otel_endpoint,
         aws_clients=Clients(config.aws),
         event_delays=Delays(config.asynchronous.retry_s, config.asynchronous.throttle_s),
+        test_pair=taken_pair(config, private),
+        metrics_open=is_private(config.host),
     )
+
+
+@contextlib.asynccontextmanager
+async def operated(config: Config, keeper: Keeper) -> AsyncIterator[None]:
+    """While the block lasts, this user's `isolet keys` reaches the keeper (cli/keys.py)."""
+    with short_path(config.operator_path) as path:
+        listener = await listen(path, lambda link: keeper.accounts.serve)
+        try:
+            yield
+        finally:
+            await listener.close()
 
 
 def _build(config: Config) -> Build:
@@ -226,6 +302,37 @@ def _evict(config: Config) -> Callable[[Collection[str]], object]:
     return artifacts.evict
 
 
+async def operate(config: Config, operation: str, body: list[str]) -> Any:
+    """What `Accounts.serve` answers: of the keeper that has the data directory, or without one. Raises its errors,
+    InvalidParameter (there is no data directory), StorageUnavailable."""
+    if operation != "create" and not config.data.is_dir():
+        raise InvalidParameter(f"there is no data directory {config.data}; name the server's with --data")
+    prepare(config)
+    with short_path(config.operator_path) as path:
+        link = await _keeper_at(path)
+        if link is not None:
+            try:
+                return await link.request(operation, body)
+            finally:
+                await link.close()
+    database = Database(config.database_path)
+    clock = SystemClock()
+    await database.open()
+    try:
+        keys = Keys(database, clock, config.secrets_key_path)
+        await keys.load()
+        return await Accounts(keys, Fleet(), clock, TestPair.NEVER).serve(operation, body)
+    finally:
+        await database.close()
+
+
+async def _keeper_at(path: Path) -> Link | None:
+    try:
+        return await connect(path, lambda link: refused)
+    except WorkerLost:
+        return None
+
+
 def run_keeper(config: Config, path: Path, sockets: list[socket.socket], ready: Callable[[], None]) -> None:
     """The keeper's whole life, in its process."""
     _close(sockets)
@@ -233,12 +340,13 @@ def run_keeper(config: Config, path: Path, sockets: list[socket.socket], ready: 
     async def live() -> None:
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-        keeper = make_keeper(config)
+        keeper = make_keeper(config, TestPair.UNTIL_KEYS)
         await keeper.open()
         listener = await listen(path, keeper.serve)
         try:
-            ready()
-            await stop.wait()
+            async with operated(config, keeper):
+                ready()
+                await stop.wait()
         finally:
             await listener.close()
             await keeper.close()
@@ -361,11 +469,13 @@ class Embedded:
 async def embedded(config: Config) -> AsyncIterator[Embedded]:
     """A server in the running loop, until the block ends. Raises as `serve` does, but without a self-test."""
     prepare(config)
+    if warning := await require_keys(config, TestPair.ALWAYS):
+        logger.info(warning)
     # The database's thread must get the interpreter's lock beside guests that compute. It asks for it aloud only after
     # this long without being woken, and each turn of the loop, a millisecond, wakes it in vain.
     sys.setswitchinterval(TURN_S / 4)
     sockets = bind(config.host, config.port, 1)
-    keeper = make_keeper(config)
+    keeper = make_keeper(config, TestPair.ALWAYS)
     await keeper.open()
     worker = make_worker(config)
     link, theirs = pair(worker.downcalls, keeper.serve)
@@ -375,7 +485,8 @@ async def embedded(config: Config) -> AsyncIterator[Embedded]:
         serving = asyncio.ensure_future(server.serve(sockets))
         await server.serving.wait()
         try:
-            yield Embedded(url_of(config.host, sockets[0].getsockname()[1]), worker, keeper)
+            async with operated(config, keeper):
+                yield Embedded(url_of(config.host, sockets[0].getsockname()[1]), worker, keeper)
         finally:
             server.stop()
             await serving

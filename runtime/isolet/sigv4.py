@@ -1,8 +1,10 @@
-"""AWS's Signature Version 4, from the receiver's side: who claims to have signed a request, and whether they did.
+"""AWS's Signature Version 4: who claims to have signed a request, and whether they did; and, for our own client, the
+headers that sign one (`Signer`).
 
-Two steps, because the key lies elsewhere: `read` finds the claim (an access key, a scope, a time, a signature) and
-refuses what is incomplete, too old or signs too little; `verify` holds it against the key that `signing_key` derives
-from the secret. A worker only ever sees that derived key, which is worth something for one day, region and service.
+The receiver has two steps, because the key lies elsewhere: `read` finds the claim (an access key, a scope, a time, a
+signature) and refuses what is incomplete, too old or signs too little; `verify` holds it against the key that
+`signing_key` derives from the secret. A worker only ever sees that derived key, which is worth something for one day,
+region and service.
 
 Laws:
 - What is signed is what was received: method, path and query as they came in the request line, the headers, the bytes
@@ -37,6 +39,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from . import limits
 from .errors import IncompleteSignature, InvalidSignature, MissingAuthenticationToken
+from .model import REGION
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 TERMINATOR = "aws4_request"
@@ -83,6 +86,11 @@ def signing_key(secret: str, scope: Scope) -> bytes:
     for part in (scope.date, scope.region, scope.service, TERMINATOR):
         key = hmac.digest(key, part.encode(), "sha256")
     return key
+
+
+def body_sha256(body: bytes | bytearray) -> str:
+    """0.7 ms for a mebibyte: larger bodies than HASH_INLINE_BYTES_MAX are for a thread."""
+    return hashlib.sha256(body).hexdigest()
 
 
 # ── what a request claims ───────────────────────────────────────────────────────────────────────────────────────
@@ -276,10 +284,14 @@ def verify(claim: Claim, key: bytes, method: str, path: str, query: str, body_sh
     request = canonical_request(claim, method, path, query, body_sha256)
     if request is None:
         raise InvalidSignature(MISMATCH)
-    text = f"{ALGORITHM}\n{claim.time}\n{claim.scope}\n{hashlib.sha256(request).hexdigest()}"
-    signature = hmac.digest(key, text.encode(), "sha256").hex()
+    signature = _signature(claim, key, request)
     if not hmac.compare_digest(signature.encode(), claim.signature.encode("utf-8", "replace")):
         raise InvalidSignature(MISMATCH)
+
+
+def _signature(claim: Claim, key: bytes, request: bytes) -> str:
+    text = f"{ALGORITHM}\n{claim.time}\n{claim.scope}\n{hashlib.sha256(request).hexdigest()}"
+    return hmac.digest(key, text.encode(), "sha256").hex()
 
 
 def canonical_request(claim: Claim, method: str, path: str, query: str, body_sha256: str) -> bytes | None:
@@ -328,3 +340,37 @@ def _parameters(query: str) -> list[tuple[bytes, bytes]]:
             name, _, value = part.replace("+", " ").partition("=")
             parameters.append((unquote_to_bytes(name), unquote_to_bytes(value)))
     return parameters
+
+
+# ── the sender's side ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Who signs. `token` is that of temporary credentials, "" without one."""
+
+    access_key: str
+    secret: str = field(repr=False)
+    region: str = REGION
+    token: str = field(default="", repr=False)
+
+    def sign(
+        self, service: str, method: str, path: str, query: str, headers: Headers, body: bytes, now_s: float
+    ) -> list[tuple[bytes, bytes]]:
+        """The headers to add to a request, whose `Host` is among `headers`; path and query are as they are sent."""
+        when = _shown(now_s)
+        added = [(b"X-Amz-Date", when.encode("ascii"))]
+        if self.token:
+            added.append((b"X-Amz-Security-Token", self.token.encode("latin-1")))
+        folded = {
+            name: value
+            for name, value in _folded([*headers, *added]).items()
+            if name == b"host" or name.startswith(b"x-amz-")
+        }
+        names = ";".join(sorted(name.decode("latin-1") for name in folded))
+        claim = Claim(self.access_key, Scope(when[:8], self.region, service), when, names, "", folded)
+        request = canonical_request(claim, method, path, query, body_sha256(body))
+        assert request is not None, "what is signed is there"
+        signature = _signature(claim, signing_key(self.secret, claim.scope), request)
+        said = f"{ALGORITHM} Credential={self.access_key}/{claim.scope}, SignedHeaders={names}, Signature={signature}"
+        return [*added, (b"Authorization", said.encode("latin-1"))]

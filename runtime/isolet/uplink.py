@@ -14,11 +14,13 @@ Laws:
 | `fetch` | `[tenant, function, grants, method, url, headers, body, timeout_s, redirect]` | what abi.md 5.3 calls `ok` |
 | `secret` | `[tenant, name]` | its value |
 | `accept` | a list of events, as storage/queue.Accepted | of each whether it is durable, after the commit |
+| `signing_key` | `[access key, date, region, service]` | `[account, derived key]` |
 | `rebuild` | `[digest]`, of an artifact that is missing or corrupt | the SnapshotInfo of a new one, once it is routed |
 
 | keeper → worker | body | reply |
 |---|---|---|
 | `routes` | `[replace, rows, removed]`: with `replace`, the rows (Served) are the whole table | nil, when they serve |
+| `keys` | an access key that is none any more; nil: any may be | nil, when nothing that it signed is taken |
 | `gauges` | nil | `{name: number}` |
 | `attempt` | one of the events of `accept` | `[how it ended, executed version, JSON, message]` |
 """
@@ -39,6 +41,7 @@ from .errors import HostError, UnsupportedOperation, WorkerLost
 from .link import Handler, Link, SocketLink, connect
 from .model import Served, SnapshotInfo
 from .plain import served_from_plain, snapshot_from_plain
+from .sigv4 import Scope
 
 logger = logging.getLogger("isolet.uplink")
 
@@ -77,6 +80,11 @@ class Uplink:
         """What a guest's capability asks; its invocation's deadline bounds it. Raises CallRefused, HostErrors."""
         return await self._link.request(operation, body)
 
+    async def signing_key(self, access_key: str, scope: Scope) -> tuple[str, bytes]:
+        """(account, the key derived for this scope). Raises UnknownAccessKey, HostErrors."""
+        account, key = await self._link.request("signing_key", [access_key, *scope])
+        return account, key
+
     async def rebuild(self, digest: str) -> SnapshotInfo:
         """What takes the place of a missing or corrupt artifact; our routing table names it when this returns."""
         async with _within(self._request_s, f"building {digest} again"):
@@ -105,6 +113,8 @@ class Downcalls:
     gauges: Callable[[], dict[str, float]]
     # Runs an attempt of an asynchronous invocation (front/attempts.py).
     attempt: Callable[[list[Any]], Awaitable[list[Any]]] = _no_attempts
+    # What this access key signed is not taken any more; None: whatever is known of keys may be wrong.
+    forget_key: Callable[[str | None], None] = lambda access_key: None
 
     async def __call__(self, operation: str, body: Any) -> Any:
         if operation == "routes":
@@ -116,6 +126,8 @@ class Downcalls:
             return self.gauges()
         if operation == "attempt":
             return await self.attempt(body)
+        if operation == "keys":
+            return self.forget_key(body)
         raise UnsupportedOperation(f"a worker has no operation {operation}; is the keeper of another version?")
 
 

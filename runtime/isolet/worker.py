@@ -21,6 +21,7 @@ from .engine.engine import Engine, EngineSettings
 from .front.acceptance import Acceptance
 from .front.app import make_app
 from .front.attempts import Attempts
+from .front.callers import Callers
 from .front.door import Door
 from .hostcalls.table import IMPORTS
 from .invoker import Invoker
@@ -29,6 +30,7 @@ from .model import Served, SnapshotInfo
 from .recorder import Recorder
 from .routing import RoutingTable
 from .scheduler import Scheduler
+from .sigv4 import Scope
 from .snapshot.cache import SnapshotCache
 from .storage.artifacts import Artifacts
 from .storage.packages import Packages
@@ -76,10 +78,17 @@ class Worker:
         self.invoker = Invoker(
             engine, self.cache, self.scheduler, self.recorder, worker_name=self.name, upward=self._upward, tally=tally
         )
-        self.door = Door(self.routes, self.invoker, acceptance=Acceptance(self._ask), billing_step_ms=billing_step_ms)
+        self.callers = Callers(self._signing_key)
+        self.door = Door(
+            self.routes,
+            self.invoker,
+            self.callers,
+            acceptance=Acceptance(self._ask),
+            billing_step_ms=billing_step_ms,
+        )
         self.attempts = Attempts(self.routes.find, self.invoker.invoke)
         self.app: Starlette = make_app(self.door, self._control)
-        self.downcalls = Downcalls(self._take_routes, self.gauges, self.attempts)
+        self.downcalls = Downcalls(self._take_routes, self.gauges, self.attempts, self.callers.forget)
         self._request_s = request_s
         self._uplink: Uplink | None = None
         self._preloading: set[asyncio.Task[object]] = set()
@@ -144,6 +153,9 @@ class Worker:
     ) -> tuple[int, dict[str, str], bytes]:
         status, answered, content = await self._keeper.control(method, path, query, headers, body)
         return status, dict(answered), content
+
+    async def _signing_key(self, access_key: str, scope: Scope) -> tuple[str, bytes]:
+        return await self._keeper.signing_key(access_key, scope)
 
     async def _rebuild(self, digest: str) -> SnapshotInfo:
         return await self._keeper.rebuild(digest)

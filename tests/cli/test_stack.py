@@ -225,7 +225,7 @@ def test_what_is_no_longer_asked_for_is_removed(served: Served, shop: Path) -> N
     assert client.list_aliases(FunctionName="shop-Hello")["Aliases"] == []
     assert client.list_function_url_configs(FunctionName="shop-Hello")["FunctionUrlConfigs"] == []
     assert client.list_function_event_invoke_configs(FunctionName="shop-Hello")["FunctionEventInvokeConfigs"] == []
-    assert httpx.get(f"{served.url}/hello").status_code == 404
+    assert httpx.get(f"{served.url}/hello").status_code == 403, "as API Gateway: nobody's path, and not signed"
     (shop / "template.yaml").write_text(TEMPLATE)
 
 

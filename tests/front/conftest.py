@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from front.house import House, Opener, Scripted, echo, target
+from front.house import House, Opener, Scripted, Somebody, echo, target
 from isolet.clock import ManualClock
 from isolet.front.app import make_app
-from isolet.front.door import Control, Door, HttpLimits
+from isolet.front.door import CallersLike, Control, Door, HttpLimits
 from isolet.model import Invocation, Outcome, Served, Target
 from isolet.routing import RoutingTable
 
@@ -33,6 +33,7 @@ async def open_house(anyio_backend: Any) -> AsyncIterator[Opener]:
         app: Any = None,
         targets: tuple[Target, ...] = (target(),),
         invoker: Any = None,
+        callers: CallersLike | None = None,
         **limits: Any,
     ) -> House:
         table = RoutingTable()
@@ -40,7 +41,7 @@ async def open_house(anyio_backend: Any) -> AsyncIterator[Opener]:
             of_name = tuple(each for each in targets if each.name == name)
             table.put(Served(of_name[0].tenant, name, of_name))
         clock, invoker = ManualClock(), invoker or Scripted(script)
-        door = Door(table, invoker, http_limits=HttpLimits(**limits), clock=clock)
+        door = Door(table, invoker, callers or Somebody(), http_limits=HttpLimits(**limits), clock=clock)
         house = House(door, invoker, clock, app or make_app(door, control))
         houses.append(house)
         await house.open()

@@ -13,6 +13,7 @@ import msgpack
 import uvicorn
 
 from isolet.clock import ManualClock
+from isolet.front.callers import Caller, Received
 from isolet.front.door import Door
 from isolet.front.protocol import Connection, protocol_factory
 from isolet.model import DEFAULT_TENANT, LATEST, Invocation, Outcome, SnapshotInfo, Target, Usage
@@ -90,6 +91,16 @@ class Scripted:
     async def next(self) -> Held:
         async with asyncio.timeout(PATIENCE_S):
             return await self.held.get()
+
+
+class Somebody:
+    """Takes whoever comes for an account's."""
+
+    def __init__(self, account: str = DEFAULT_TENANT) -> None:
+        self.account = account
+
+    def caller(self, received: Received) -> Caller:
+        return Caller(self.account, "test")
 
 
 class Reply(NamedTuple):

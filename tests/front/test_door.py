@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import RFC_4122, UUID
 
+from front.house import Somebody
 from isolet.clock import ManualClock
 from isolet.front.door import Door, HttpLimits
 from isolet.routing import RoutingTable
@@ -32,7 +33,7 @@ def make_door(clock: ManualClock, **limits: int) -> Door:
         def submit(self, invocation: object, done: object) -> object:
             raise AssertionError("nothing is invoked here")
 
-    return Door(RoutingTable(), Nobody(), http_limits=HttpLimits(**limits), clock=clock)  # type: ignore[arg-type]
+    return Door(RoutingTable(), Nobody(), Somebody(), http_limits=HttpLimits(**limits), clock=clock)  # type: ignore[arg-type]
 
 
 def test_request_ids_are_distinct_uuids() -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import msgpack
 import pytest
 
-from front.house import House, Opener, outcome, target
+from front.house import House, Opener, Somebody, outcome, target
 from isolet.errors import AbiViolation, Raised, Throttled, TimedOut
+from isolet.front.callers import Callers
 from isolet.model import DEFAULT_TENANT, Cors, FunctionUrl, Served
+from isolet.sigv4 import Scope
 
 pytestmark = pytest.mark.anyio
 
@@ -23,8 +25,8 @@ FORBIDDEN = {
 }
 
 
-async def opened(open_house: Opener, script: Any = None, **url: Any) -> House:
-    house = await open_house(targets=(), **({} if script is None else {"script": script}))
+async def opened(open_house: Opener, script: Any = None, callers: Any = None, **url: Any) -> House:
+    house = await open_house(targets=(), callers=callers, **({} if script is None else {"script": script}))
     made = FunctionUrl(id=ID, **{"qualifier": "", "auth": "NONE"} | url)
     house.door.routes.put(Served(DEFAULT_TENANT, "hello", (target(http=False),), urls=(made,)))
     return house
@@ -73,13 +75,39 @@ async def test_every_path_of_a_urls_host_is_the_functions(open_house: Opener, li
 
 
 async def test_what_is_not_there_and_what_is_not_for_you_are_refused_alike(open_house: Opener) -> None:
-    house = await opened(open_house, auth="AWS_IAM")
-    replies = [await house.ask(request()), await house.ask(request(host=f"{ID[::-1]}.lambda-url.localhost"))]
+    house = await opened(open_house, callers=Callers(_unasked), auth="AWS_IAM")
+    theirs = await opened(open_house, callers=Somebody("111111111111"), auth="AWS_IAM")
+    replies = [
+        await house.ask(request()),
+        await theirs.ask(request()),
+        await house.ask(request(host=f"{ID[::-1]}.lambda-url.localhost")),
+    ]
     for reply in replies:
         assert (reply.status, json.loads(reply.body)) == (403, FORBIDDEN)
         assert reply.get("x-amzn-errortype") == "AccessDeniedException"
         assert reply.get("content-type") == "application/json"
     assert not house.invoker.submitted
+    assert not theirs.invoker.submitted
+
+
+async def _unasked(access_key: str, scope: Scope) -> tuple[str, bytes]:
+    raise AssertionError("nobody signed")
+
+
+async def test_whoever_signed_for_the_account_is_told_to_the_function(open_house: Opener) -> None:
+    house = await opened(open_house, callers=Somebody(DEFAULT_TENANT), auth="AWS_IAM")
+    assert (await house.ask(request("GET /a?b=c"))).status == 200
+    context = msgpack.unpackb(house.invoker.submitted[0].event)["requestContext"]
+    assert (context["accountId"], context["apiId"]) == (DEFAULT_TENANT, ID)
+    assert context["authorizer"]["iam"] == {
+        "accessKey": "test",
+        "accountId": DEFAULT_TENANT,
+        "callerId": DEFAULT_TENANT,
+        "cognitoIdentity": None,
+        "principalOrgId": None,
+        "userArn": f"arn:aws:iam::{DEFAULT_TENANT}:root",
+        "userId": DEFAULT_TENANT,
+    }
 
 
 @pytest.mark.parametrize(

@@ -269,12 +269,28 @@ async def test_result_that_json_cannot_say(open_house: Opener) -> None:
         ("nope", "", ARN.replace("hello", "nope")),
         ("hello:7", "", f"{ARN}:7"),
         ("hello", "?Qualifier=live", f"{ARN}:live"),
-        ("111111111111:function:hello", "", ARN.replace("000000000000", "111111111111")),
     ],
 )
 async def test_unknown_function_is_a_404_naming_its_arn(house: House, name: str, query: str, arn: str) -> None:
     reply = await refused(house, invoke(name, query=query), 404, "ResourceNotFoundException")
     assert json.loads(reply.body) == {"Type": "User", "Message": f"Function not found: {arn}"}
+
+
+@pytest.mark.parametrize("name", ["hello", "nope"])
+async def test_another_accounts_function_is_refused_whether_or_not_it_is_there(open_house: Opener, name: str) -> None:
+    theirs = "111111111111"
+    house = await open_house(targets=(target(tenant=theirs),))
+    arn = f"arn:aws:lambda:us-east-1:{theirs}:function:{name}"
+    for asked in (arn, f"{theirs}:function:{name}"):
+        await refused(
+            house,
+            invoke(asked),
+            403,
+            "AccessDeniedException",
+            message="User: arn:aws:iam::000000000000:root is not authorized to perform: lambda:InvokeFunction on "
+            f"resource: {arn} because no resource-based policy allows the lambda:InvokeFunction action",
+        )
+    assert not house.invoker.submitted
 
 
 async def test_arn_of_another_region_is_not_reachable(house: House) -> None:

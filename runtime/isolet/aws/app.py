@@ -2,6 +2,10 @@
 requests on to it over their links, and the embedded mode calls it.
 
 `/healthz` here says that the keeper answers; at the public port a worker answers for itself.
+
+Law: everything is signed, and answered for the account that signed it; but for `/healthz`, packages, whose URLs are
+signed (locations.py), and `/metrics` on a server that only its machine reaches. Elsewhere that is the default
+account's, which is the operator's.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ import asyncio
 import re
 import time
 from calendar import timegm
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,7 +24,7 @@ from starlette.routing import Mount, Route
 from ..clock import Clock
 from ..config import Prices
 from ..deployments import Deployments
-from ..errors import InvalidParameter
+from ..errors import AccessDenied, InvalidParameter
 from ..metrics import CONTENT_TYPE
 from ..model import DEFAULT_TENANT
 from ..price import PERIODS, usage_table
@@ -38,13 +42,17 @@ from .lambda_.shapes import details
 from .locations import PATH as LOCATIONS
 from .locations import Locations
 from .logs import LogsService
-from .protocol import Protocol, TenantOf
+from .protocol import Protocol
+from .request import Request as AwsRequest
 from .secrets import SecretsService
 from .service import Service
 from .sts import sts
 
 # What Lambda's API has no operation for: what became of a function's module.
 DETAILS_PATH = "/isolet/functions/"
+
+# (method, path, query, headers, body) as received → the account that signed it. Raises Unauthenticated.
+AccountOf = Callable[[str, str, str, Sequence[tuple[bytes, bytes]], bytes], Awaitable[str]]
 
 
 def control_app(
@@ -61,16 +69,30 @@ def control_app(
     metric_rows: MetricRows,
     schedules: Schedules,
     clock: Clock,
-    tenant: str = DEFAULT_TENANT,
-    tenant_of: TenantOf | None = None,
+    account_of: AccountOf,
+    *,
+    metrics_open: bool,
 ) -> Starlette:
+    async def account(request: Request) -> str:
+        scope = request.scope
+        query = scope["query_string"].decode("latin-1")
+        path = scope["raw_path"].decode("latin-1")
+        return await account_of(request.method, path, query, request.headers.raw, await request.body())
+
+    async def tenant_of(request: AwsRequest) -> str:
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers]
+        return await account_of(request.method, request.path, request.query, headers, request.body)
+
     async def healthz(request: Request) -> Response:
         return json_response(health())
 
     async def metrics(request: Request) -> Response:
+        if not metrics_open and (asker := await account(request)) != DEFAULT_TENANT:
+            raise AccessDenied(f"{asker} may not see what all accounts do; sign with a key of {DEFAULT_TENANT}")
         return Response(await metrics_text(), media_type=CONTENT_TYPE)
 
     async def usage(request: Request) -> Response:
+        tenant = await account(request)
         asked = request.query_params
         per = asked.get("per", "all")
         if per not in PERIODS:
@@ -86,7 +108,7 @@ def control_app(
         return Response(content, media_type="application/zip")
 
     async def described(request: Request) -> Response:
-        return json_response(details(await deployments.get(tenant, request.path_params["name"])))
+        return json_response(details(await deployments.get(await account(request), request.path_params["name"])))
 
     services = [
         lambda_,

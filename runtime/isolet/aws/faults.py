@@ -13,11 +13,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ..errors import CallerError, HostError, IsoletError, Throttled, UnknownFunction, UnknownRoute, UnsupportedOperation
+from ..errors import (
+    CallerError,
+    HostError,
+    IsoletError,
+    Throttled,
+    Unauthenticated,
+    UnknownFunction,
+    UnknownRoute,
+    UnsupportedOperation,
+)
 from . import models
 from .models import Model
 
 OVERLOADED_RETRY_S = 1
+# What the query protocol's services have always called these.
+_QUERY_CODES = {
+    "InvalidSignatureException": "SignatureDoesNotMatch",
+    "UnrecognizedClientException": "InvalidClientTokenId",
+    "MissingAuthenticationTokenException": "MissingAuthenticationToken",
+    "IncompleteSignatureException": "IncompleteSignature",
+}
 
 
 class Fault(NamedTuple):
@@ -57,12 +73,14 @@ def fault(error: Exception, model: Model | None, names: Mapping[str, str], proto
         headers.append(("Retry-After", str(ours.retry_after_s)))
     elif status == 503:
         headers.append(("Retry-After", str(OVERLOADED_RETRY_S)))
-    return Fault(name, status, message, members, headers, traits.get("code", name), senders)
+    return Fault(name, status, message, members, headers, traits.get("code", _QUERY_CODES.get(name, name)), senders)
 
 
 def _says_type(error: IsoletError, protocol: str) -> bool:
     """Lambda's front end says a type also where no model does; but not of what failed validation."""
-    return protocol == models.REST_JSON and error.name != "ValidationException"
+    return (
+        protocol == models.REST_JSON and error.name != "ValidationException" and not isinstance(error, Unauthenticated)
+    )
 
 
 def _status(error: IsoletError, modelled: int | None, protocol: str) -> int:
@@ -74,4 +92,6 @@ def _status(error: IsoletError, modelled: int | None, protocol: str) -> int:
     if modelled is not None:
         return modelled
     # Services of RPC answer 400 to whatever is the caller's fault; a limit of HTTP's stays what it is.
-    return 400 if protocol != models.REST_JSON and error.status in (404, 409, 412) else error.status
+    if protocol == models.QUERY and isinstance(error, Unauthenticated):
+        return error.status
+    return 400 if protocol != models.REST_JSON and error.status in (403, 404, 409, 412) else error.status

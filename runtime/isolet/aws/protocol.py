@@ -1,13 +1,13 @@
 """AWS's APIs by their models: a request of any service that is served, end to end.
 
-    find the operation (routes) → whose account (tenant_of) → members (parse) → constraints (validate) → the handler
+    whose account (tenant_of) → find the operation (routes) → members (parse) → constraints (validate) → the handler
     (service.py) → its answer or its fault (serialize, faults)
 
 Laws:
 - Every request is answered, with its request id in `x-amzn-requestid`. An error of ours is said in the service's words;
   anything else is a defect, is logged with its request id, and says nothing of itself.
-- An account is known before anything that a request says is looked at more closely: who is not let in learns nothing of
-  what is here.
+- The account is known before anything that a request says is looked at: who is not let in costs no parsing and learns
+  nothing of what is here.
 - An operation of the model without a handler is refused by name.
 """
 
@@ -80,8 +80,9 @@ class Protocol:
         request_id = str(uuid.uuid4())
         route: Route | None = None
         try:
+            tenant = await self._tenant_of(request)
             route = self._router.find(request)
-            answer = await self._call(route, request, request_id)
+            answer = await self._call(route, tenant, request, request_id)
         except Exception as error:
             if not isinstance(error, IsoletError):
                 logger.exception("request %s, %s %s, failed", request_id, request.method, request.path)
@@ -89,9 +90,8 @@ class Protocol:
         answer.headers.append(("x-amzn-requestid", request_id))
         return answer
 
-    async def _call(self, route: Route, request: Request, request_id: str) -> Answer:
+    async def _call(self, route: Route, tenant: str, request: Request, request_id: str) -> Answer:
         served = self._served[route.model.name]
-        tenant = await self._tenant_of(request)
         handler = served.service.operations.get(route.operation)
         if handler is None:
             raise UnsupportedOperation(

@@ -3,21 +3,23 @@
 Laws:
 - A request that the server refused is a `Refused` in its words; a server that is not there, or is none of ours, an
   `Unreachable` that says how to start one.
+- Every request is signed (credentials.py), as it is sent. Who is refused for the key is told where it is from.
 - Nothing is tried again: what a user sees is what happened.
 """
 
 from __future__ import annotations
 
 import base64
-import ipaddress
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from .. import limits
 from ..errors import CallerError, HostError
+from .credentials import Found, credentials, is_local
 
 if TYPE_CHECKING:
     import httpx
@@ -27,6 +29,8 @@ _FUNCTIONS = "/2015-03-31/functions"
 _LAYERS = "/2018-10-31/layers"
 _TAGS = "/2017-03-31/tags"
 _LOGS = "Logs_20140328"
+# By the prefix of X-Amz-Target; everything else is Lambda's, or our own.
+_SIGNING_NAMES = {_LOGS: "logs", "secretsmanager": "secretsmanager"}
 
 _CONNECT_S = 5.0
 # An answer may take as long as the longest function, and its way here.
@@ -79,17 +83,18 @@ class LogEvent(NamedTuple):
 
 
 class Client:
-    """One endpoint. Use it as a context manager; for one thread."""
+    """One endpoint. Use it as a context manager; for one thread. `signing` is by which key, else credentials.py's."""
 
-    def __init__(self, endpoint: str = ENDPOINT) -> None:
+    def __init__(self, endpoint: str = ENDPOINT, signing: Found | None = None) -> None:
         import httpx  # here: 0.15 s that verbs without a server need not wait for
 
         self.endpoint = checked_endpoint(endpoint)
+        self._signing = signing or credentials(endpoint)
         self._http = httpx.Client(
             base_url=self.endpoint,
             timeout=httpx.Timeout(_ANSWER_S, connect=_CONNECT_S),
             # A proxy of the environment cannot reach this machine's own addresses.
-            trust_env=not _is_local(self.endpoint),
+            trust_env=not is_local(self.endpoint),
         )
 
     def __enter__(self) -> Client:
@@ -311,8 +316,10 @@ class Client:
         if json_body is not None:
             content = json.dumps(json_body, ensure_ascii=False).encode()
             headers = {"Content-Type": "application/json", **(headers or {})}
+        request = self._http.build_request(method, path, content=content, params=params, headers=headers)
+        self._sign(request)
         try:
-            answer = self._http.request(method, path, content=content, params=params, headers=headers)
+            answer = self._http.send(request)
         except httpx.ConnectError:
             raise Unreachable(
                 f"no server answers at {self.endpoint}; start one with `isolet serve`, or name another with --endpoint"
@@ -325,6 +332,18 @@ class Client:
             raise self._refusal(answer)
         return answer
 
+    def _sign(self, request: httpx.Request) -> None:
+        path, _, query = request.url.raw_path.decode("ascii").partition("?")
+        target = request.headers.get("x-amz-target", "").partition(".")[0]
+        signed = self._signing.signer.sign(
+            *(_SIGNING_NAMES.get(target, "lambda"), request.method, path, query),
+            [*request.headers.raw],
+            request.content,
+            time.time(),
+        )
+        for name, value in signed:
+            request.headers[name.decode("ascii")] = value.decode("latin-1")
+
     def _refusal(self, answer: httpx.Response) -> Refused | Unreachable:
         kind = answer.headers.get("x-amzn-errortype", "").partition(":")[0]
         try:
@@ -335,6 +354,9 @@ class Client:
             return self._stranger()
         if kind == "ResourceNotFoundException" and str(message).startswith(("Function not", "The specified log")):
             message = f"{message}; `isolet list` shows what is deployed"
+        if kind in ("UnrecognizedClientException", "InvalidSignatureException"):
+            signer, source = self._signing
+            message = f"{message} (the access key is {signer.access_key}, from {source})"
         if said.get("Reason"):
             message = f"{message} ({said['Reason']})"
         return Refused(str(message), kind, answer.status_code)
@@ -368,13 +390,3 @@ def checked_endpoint(text: str) -> str:
     if not re.fullmatch(r"[0-9A-Za-z.:_\[\]-]+", parts.netloc):
         raise ValueError(f"{text!r} is no URL of a server; write one such as {ENDPOINT}")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
-
-
-def _is_local(endpoint: str) -> bool:
-    host = urlsplit(endpoint).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

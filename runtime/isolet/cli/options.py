@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import click
 from ..errors import CompileFailed, IsoletError
 from . import console
 from .client import ENDPOINT, checked_endpoint
+from .credentials import Endpoint
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,15 +52,24 @@ def write_examples(text: str, formatter: click.HelpFormatter) -> None:
         formatter.write(f"{line}\n")
 
 
-def _endpoint(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
+def _endpoint(_ctx: click.Context, _parameter: click.Parameter, value: str) -> Endpoint:
     try:
-        return checked_endpoint(value)
+        return Endpoint(checked_endpoint(value))
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 
 
 def endpoint(command: F) -> F:
-    """`--endpoint URL`."""
+    """`--endpoint URL` and `--profile NAME`, as one argument: an Endpoint."""
+
+    @functools.wraps(command)
+    def call(*args: Any, endpoint: Endpoint, profile: str, **others: Any) -> Any:
+        endpoint.profile = profile
+        return command(*args, endpoint=endpoint, **others)
+
+    named = click.option(
+        "--profile", default="", metavar="NAME", help="Sign with the key of this profile of ~/.aws/credentials."
+    )(call)
     return click.option(
         "--endpoint",
         envvar="ISOLET_ENDPOINT",
@@ -68,7 +79,7 @@ def endpoint(command: F) -> F:
         metavar="URL",
         callback=_endpoint,
         help="The server to talk to.",
-    )(command)
+    )(named)  # type: ignore[return-value]
 
 
 def as_json(command: F) -> F:

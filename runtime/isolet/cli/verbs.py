@@ -9,6 +9,7 @@ from .dev import dev
 from .doctor import doctor
 from .functions import delete, invoke, list_
 from .init import init
+from .keys import keys
 from .languages import languages
 from .logs import logs
 from .options import write_examples
@@ -45,5 +46,5 @@ def main() -> None:
     pass
 
 
-for _verb in (serve, init, dev, deploy, list_, invoke, logs, usage, delete, secrets, languages, doctor):
+for _verb in (serve, init, dev, deploy, list_, invoke, logs, usage, delete, secrets, keys, languages, doctor):
     main.add_command(_verb)

@@ -24,6 +24,7 @@ from ..clock import Clock, SystemClock
 from ..model import Invocation, Outcome
 from ..routing import RoutingTable
 from . import events
+from .callers import Caller, Received
 
 
 class Ticket(Protocol):
@@ -46,6 +47,12 @@ class InvokerLike(Protocol):
     def submit(self, invocation: Invocation, done: Callable[[Outcome], None]) -> Ticket:
         """Starts an invocation; `done` is called exactly once, maybe before `submit` returns. May raise CallerError,
         HostError."""
+
+
+class CallersLike(Protocol):
+    """What the door needs of callers.py."""
+
+    def caller(self, received: Received) -> Caller | Awaitable[Caller]: ...
 
 
 # At most so many answers wait for each other, and only short ones: the last of them waits for a millisecond of others.
@@ -111,6 +118,7 @@ class Door:
         self,
         routes: RoutingTable,
         invoker: InvokerLike,
+        callers: CallersLike,
         *,
         acceptance: AcceptanceLike | None = None,
         http_limits: HttpLimits | None = None,
@@ -121,6 +129,7 @@ class Door:
         self.invoker = invoker
         # Takes asynchronous invocations; None: they are refused.
         self.acceptance = acceptance
+        self.callers = callers
         self.limits = http_limits or HttpLimits()
         self.clock = clock or SystemClock()
         # Read in every request: the bound method, and for the system's clock the function behind it.

@@ -2,7 +2,8 @@
 
 Laws:
 - The function needs no `[http]`; the event is that of an HTTP function, whose `apiId` is the URL's id.
-- A URL that is not there, and one that is not for this caller, are refused in the same words (403).
+- A URL of the type AWS_IAM is for those who sign for its own account. A URL that is not there, and one that is not for
+  this caller, are refused in the same words (403). Unsigned payloads are not taken, as in Lambda.
 - With a CORS configuration, preflights are answered here, before anybody is asked who they are: a browser sends no
   credentials with them. Its headers are on every other answer, also on failures (cors.py).
 - A failure of the function is 502 and two words, as Lambda's; a throttle is 429 with its reason.
@@ -20,10 +21,11 @@ from collections.abc import Mapping
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from ..errors import GuestError
+from ..errors import GuestError, MissingAuthenticationToken
 from ..model import FunctionUrl, Invocation, Outcome, Target
 from . import cors, events, payload, wire
-from .exchange import Invoking
+from .callers import Caller
+from .signed import SignedInvoking
 
 if TYPE_CHECKING:
     from .head import Head
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 _ROUTE_KEY = "$default"
 
 
-class UrlExchange(Invoking):
+class UrlExchange(SignedInvoking):
     """A request to the host of a function URL."""
 
     def __init__(self, connection: Connection, method: bytes, head: Head, path: str, query: bytes) -> None:
@@ -40,6 +42,8 @@ class UrlExchange(Invoking):
         self.path = path
         self.query = query
         self._url: FunctionUrl | None = None
+        self._target: Target | None = None
+        self._started_ns = 0
         self._streaming = False
         self._bodiless = False
 
@@ -60,7 +64,26 @@ class UrlExchange(Invoking):
         elif self._url.auth == "NONE":
             self._run(target, door.site_part(head.url, _ROUTE_KEY), started_ns)
         else:
+            self._target, self._started_ns = target, started_ns
+            self.authenticate()
+
+    def admitted(self, caller: Caller) -> None:
+        """Of a URL of the type AWS_IAM: its own account may call it."""
+        target, (account, access_key) = self._target, caller
+        assert target is not None, "who is asked for a signature asked for a function"
+        if account != target.tenant:
             self._refuse()
+            return
+        iam = {
+            "accessKey": access_key,
+            "accountId": account,
+            "callerId": account,
+            "cognitoIdentity": None,
+            "principalOrgId": None,
+            "userArn": f"arn:aws:iam::{account}:root",
+            "userId": account,
+        }
+        self._run(target, events.authorized_part(self.head.url, account, iam), self._started_ns)
 
     def _run(self, target: Target, site: bytes, started_ns: int) -> None:
         connection, head = self.connection, self.head
@@ -135,6 +158,9 @@ class UrlExchange(Invoking):
         connection.end_stream(self, b"" if self._bodiless or error is not None else wire.LAST_CHUNK)
 
     def failed(self, error: Exception) -> None:
+        if isinstance(error, MissingAuthenticationToken):
+            self._refuse()
+            return
         answer = wire.url_failure(error, self.request_id)
         self.answer(answer._replace(headers=answer.headers + self._cors_lines()))
 

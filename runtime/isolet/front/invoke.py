@@ -2,6 +2,8 @@
 
 Laws:
 - The status says whether there was an invocation, never how the function did: that is `X-Amz-Function-Error`.
+- Who did not sign learns nothing; a name without an account is the caller's own, and another account's function is
+  refused whether or not it is there.
 - What can be refused without the body (name, qualifier, invocation type, client context) is refused before the body is
   parsed, in this order; then the body is.
 - An Event is answered 202 once the keeper has it on the disk, and never else. Its client may leave: it is run all the
@@ -30,9 +32,10 @@ from ..errors import (
     ValidationFailed,
 )
 from ..model import Invocation, Outcome, Reader, Target
-from ..routing import parse_function_name
+from ..routing import denied, parse_function_name
 from . import payload, wire
-from .exchange import Invoking
+from .callers import Caller
+from .signed import SignedInvoking
 
 if TYPE_CHECKING:
     from .head import Head
@@ -52,7 +55,7 @@ def is_invoke(method: bytes, path: str) -> bool:
     return method == b"POST" and path.startswith(PREFIX) and path.endswith(SUFFIX)
 
 
-class InvokeExchange(Invoking):
+class InvokeExchange(SignedInvoking):
     """One call of Invoke."""
 
     prefix = PREFIX
@@ -74,11 +77,15 @@ class InvokeExchange(Invoking):
     def start(self) -> None:
         connection = self.connection
         assert connection is not None, "abandoned exchanges are not started"
-        door, head = connection.door, self.head
+        door = connection.door
         door.epoch_ms()
         self.request_id = door.request_id()
+        self.authenticate()
+
+    def admitted(self, caller: Caller) -> None:
+        head = self.head
         try:
-            target = self._target()
+            target = self._target(caller.account)
             kind = _choice(head, b"x-amz-invocation-type", "invocationType", self.kinds)
             self._tail = _choice(head, b"x-amz-log-type", "logType", ("None", "Tail")) == "Tail"
             context = _client_context(head)
@@ -147,14 +154,17 @@ class InvokeExchange(Invoking):
         else:
             self.answer(_ACCEPTED._replace(headers=wire.request_id_line(self.request_id)))
 
-    def _target(self) -> Target:
+    def _target(self, account: str) -> Target:
         assert self.connection is not None, "asked while starting"
         name = unquote(self.path[len(self.prefix) : -len(self.suffix)])
         qualifier = ""
         if self.query:
             given = parse_qs(self.query.decode("latin-1")).get("Qualifier")
             qualifier = given[0] if given else ""
-        return self.connection.door.routes.find(parse_function_name(name, qualifier))
+        ref = parse_function_name(name, qualifier, account)
+        if ref.tenant != account:
+            raise denied(account, "InvokeFunction", ref.arn())
+        return self.connection.door.routes.find(ref)
 
     def done(self, outcome: Outcome) -> None:
         connection, invocation = self.connection, self._invocation

@@ -25,6 +25,7 @@ from ..errors import (
     ResponseTooLarge,
     Throttled,
     TimedOut,
+    Unauthenticated,
     UnknownFunction,
 )
 
@@ -104,6 +105,8 @@ def aws_error(error: Exception, request_id: str = "") -> Answer:
     wanted."""
     ours = _ours(error)
     fields: dict[str, Any] = {"Type": "User" if isinstance(ours, CallerError) else "Service"}
+    if isinstance(ours, Unauthenticated):
+        fields = {}  # as Lambda's front end
     lines = [b"x-amzn-errortype: ", ours.name.encode("ascii"), CRLF, JSON]
     if isinstance(ours, Throttled):
         fields = {"Reason": ours.reason} | fields | {"message": "Rate Exceeded."}

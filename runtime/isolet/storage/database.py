@@ -343,6 +343,17 @@ MIGRATIONS = (
         PRIMARY KEY (tenant, name, qualifier)
     ) WITHOUT ROWID;
     """,
+    # Access keys; a revoked one has no secret any more.
+    """
+    CREATE TABLE access_keys (
+        id TEXT PRIMARY KEY,
+        account TEXT NOT NULL,
+        secret BLOB,
+        description TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        revoked_ms INTEGER
+    ) WITHOUT ROWID;
+    """,
 )
 
 

@@ -1,9 +1,8 @@
 """Secrets: values that the operator keeps for functions, encrypted in the database, by tenant and name.
 
 Laws:
-- What is on the disk is AES-256-GCM of the value under the key in `secrets.key`, which only its owner can read and
-  which is not in the database: a copy of one without the other is worth nothing. The place (tenant, name, version) is
-  authenticated with it, so that a row moved to another place does not open.
+- What is on the disk is sealed (sealing.py) under the key in `secrets.key`, at its place: tenant, name, suffix,
+  version.
 - A secret has a current value and the one before, as Secrets Manager's stages AWSCURRENT and AWSPREVIOUS; older ones
   are removed. One that is marked for deletion answers no function, and is gone when its time comes.
 - No value is in an error, a log line, or a `repr`.
@@ -15,7 +14,6 @@ process until its memory is used again.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import sqlite3
 import string
@@ -24,18 +22,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import msgpack
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from .. import limits
 from ..clock import Clock
-from ..errors import CallRefused, SecretDeleted, SecretExists, StorageUnavailable, UnknownSecret
-from .artifacts import read_key
+from ..errors import CallRefused, SecretDeleted, SecretExists, UnknownSecret
 from .database import Database
+from .sealing import Sealing
 
 CURRENT, PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
-_NONCE_BYTES = 12  # NIST SP 800-38D, 8.2: of this length, and random, for fewer than 2³² values under one key
 _SUFFIX_CHARS = 6
 _DAY_MS = 86_400_000
 _UNKNOWN = "Secrets Manager can't find the specified secret."
@@ -85,8 +78,7 @@ class Secrets:
     def __init__(self, database: Database, clock: Clock, key_path: Path) -> None:
         self._database = database
         self._clock = clock
-        self._key_path = key_path
-        self._cipher: AESGCM | None = None
+        self._sealing = Sealing(key_path)
 
     # ── what functions ask ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -234,25 +226,13 @@ class Secrets:
         """The change's value as it is stored."""
         if change.value is None:
             return None
-        nonce = os.urandom(_NONCE_BYTES)
-        place = _place(tenant, name, suffix, change.version)
-        return nonce + self._aead().encrypt(nonce, _plain(change.value), place)
+        return self._sealing.seal(_plain(change.value), tenant, name, suffix, change.version)
 
     def _open(self, secret: Secret, version: str, sealed: bytes) -> Value:
-        place = _place(secret.tenant, secret.name, secret.suffix, version)
-        try:
-            plain = self._aead().decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place)
-        except InvalidTag:
-            raise StorageUnavailable(
-                f"the secret {secret.name} does not open with the key {self._key_path}; put the key back with which it "
-                "was set, or set it again"
-            ) from None
+        plain = self._sealing.open(sealed, secret.tenant, secret.name, secret.suffix, version)
+        if plain is None:
+            raise self._sealing.refusal(f"the secret {secret.name}")
         return plain[1:].decode() if plain[:1] == b"s" else plain[1:]
-
-    def _aead(self) -> AESGCM:
-        if self._cipher is None:
-            self._cipher = AESGCM(read_key(self._key_path, "put back the one that the secrets were set with"))
-        return self._cipher
 
     # ── requests that come twice ────────────────────────────────────────────────────────────────────────────────
 
@@ -286,11 +266,6 @@ class Secrets:
 
 def _new_suffix() -> str:
     return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(_SUFFIX_CHARS))
-
-
-def _place(*words: str) -> bytes:
-    packed: bytes = msgpack.packb(words)
-    return packed
 
 
 def _plain(value: Value) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ... import routing
 from ...errors import AccessDenied, InvalidParameter, ValidationFailed
 from ...model import REGION
 from ...routing import FunctionRef, parse_function_name
@@ -64,10 +65,7 @@ def layer_version_of(call: Call, arn: str) -> tuple[str, str, int]:
 
 
 def denied(call: Call, resource: str) -> AccessDenied:
-    return AccessDenied(
-        f"User: arn:aws:iam::{call.tenant}:root is not authorized to perform: lambda:{call.operation} on resource: "
-        f"{resource} because no resource-based policy allows the lambda:{call.operation} action"
-    )
+    return routing.denied(call.tenant, call.operation, resource)
 
 
 def _own(call: Call, ref: FunctionRef) -> FunctionRef:

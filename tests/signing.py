@@ -1,0 +1,45 @@
+"""Requests signed as clients sign them, with everybody's pair `test`/`test` or another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+
+import httpx
+
+from isolet.sigv4 import Signer
+
+TEST = Signer("test", "test")
+
+
+def signed(
+    method: str,
+    target: str,
+    headers: Sequence[tuple[str, str]] = (),
+    body: bytes = b"",
+    *,
+    by: Signer = TEST,
+    service: str = "lambda",
+    now_s: float | None = None,
+) -> list[tuple[str, str]]:
+    """`headers`, which say the Host, and those that sign them; `target` is the path and query."""
+    path, _, query = target.partition("?")
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    added = by.sign(service, method, path, query, raw, body, time.time() if now_s is None else now_s)
+    return [*headers, *((name.decode("latin-1"), value.decode("latin-1")) for name, value in added)]
+
+
+class Signing(httpx.Auth):
+    """httpx's requests, signed."""
+
+    requires_request_body = True
+
+    def __init__(self, by: Signer = TEST) -> None:
+        self.by = by
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        path, _, query = request.url.raw_path.decode("ascii").partition("?")
+        added = self.by.sign("lambda", request.method, path, query, request.headers.raw, request.content, time.time())
+        for name, value in added:
+            request.headers[name.decode("ascii")] = value.decode("latin-1")
+        yield request
