@@ -44,6 +44,13 @@ def written(text: str) -> Any:
     ("text", "expected"),
     [
         ("2010-09-09", "2010-09-09"),
+        ("012345", "012345"),
+        ("10:30", "10:30"),
+        ("-7", -7),
+        ("0.5", 0.5),
+        ("!Base64 hi", "aGk="),
+        ("{'Fn::ToJsonString': {a: !Ref Stage}}", '{"a":"dev"}'),
+        ("{'Fn::Length': !Ref Zones}", 2),
         ("!Ref Stage", "dev"),
         ("!Ref Size", "128"),
         ("!Ref Zones", ["a", "b"]),
@@ -104,6 +111,32 @@ def test_error_names_its_place(text: str, message: str) -> None:
 def test_what_is_no_template_is_refused(text: str) -> None:
     with pytest.raises(TemplateInvalid):
         read(text)
+
+
+def test_aliases_of_aliases_end() -> None:
+    nested = "X0: &x0 [a, a, a, a, a, a, a, a, a, a]\n" + "".join(
+        f"X{level}: &x{level} [{', '.join([f'*x{level - 1}'] * 10)}]\n" for level in range(1, 9)
+    )
+    bomb = read(f"Resources: {{A: {{Type: B}}}}\n{nested}")
+    with pytest.raises(TemplateInvalid, match="more than 1,000,000 values"):
+        evaluator().value(bomb["X8"], "X")
+
+
+@pytest.mark.parametrize(
+    ("declared", "value", "message"),
+    [
+        ("{Type: String, AllowedPattern: '[a-z]+'}", "A1", "'A1' does not match the AllowedPattern [a-z]+"),
+        ("{Type: String, MinLength: 3}", "ab", "'ab' has 2 characters; MinLength is 3"),
+        ("{Type: String, MaxLength: 3}", "abcd", "'abcd' has 4 characters; MaxLength is 3"),
+        ("{Type: String, AllowedValues: [x, 1]}", "y", "'y' is not one of x, 1"),
+        ("{Type: Number}", "y", "'y' is not a number"),
+    ],
+)
+def test_parameter_has_to_be_as_it_is_declared(declared: str, value: str, message: str) -> None:
+    template = read(f"Resources: {{A: {{Type: B}}}}\nParameters: {{P: {declared}}}\n")
+    with pytest.raises(TemplateInvalid) as caught:
+        chosen(template, {"P": value})
+    assert caught.value.message == f"Parameters.P: {message}"
 
 
 @pytest.mark.parametrize("given", [{"Nobody": "1"}, {"Stage": "test"}, {"Size": "many"}])

@@ -5,12 +5,15 @@ Laws:
 - A template that cannot be used raises TemplateInvalid, which names the place: "Resources.Hello.Properties.Timeout: …".
 - A member whose value is AWS::NoValue is not there. A reference to what the template does not have is refused.
 
-Surprises: YAML's dates stay text (`2010-09-09` is a version); `!GetAtt A.B.C` is attribute `B.C` of A; Fn::Equals
+Surprises: YAML's dates stay text (`2010-09-09` is a version), and so do octal, sexagesimal and hexadecimal numbers
+(`0123` is an account's beginning, `10:30` a time); `!GetAtt A.B.C` is attribute `B.C` of A; Fn::Equals
 compares text, so that 1 equals "1" and true equals "true". Fn::ImportValue is refused: there are no other stacks.
 """
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,6 +27,9 @@ SAM_TRANSFORM = "AWS::Serverless-2016-10-31"
 # Precedent: CloudFormation's limit of a template in S3.
 TEMPLATE_BYTES_MAX = 1_048_576
 DEPTH_MAX = 64
+# Values looked at in one evaluation. No template of the largest size has as many; with aliases of aliases, YAML
+# writes as many as it likes.
+VALUES_MAX = 1_000_000
 
 # What a resource is: (logical id, attribute or "" for Ref, path of who asks).
 OfResource = Callable[[str, str, str], Any]
@@ -37,10 +43,14 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader with the short forms, without dates, and without a key that is there twice."""
 
 
+_TAG = "tag:yaml.org,2002:"
+_NUMBERS = frozenset({f"{_TAG}timestamp", f"{_TAG}int", f"{_TAG}float"})
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _NUMBERS]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.add_implicit_resolver(f"{_TAG}int", re.compile(r"[-+]?(0|[1-9][0-9]*)$", re.ASCII), list("-+0123456789"))
+_Loader.add_implicit_resolver(f"{_TAG}float", re.compile(r"[-+]?[0-9]*\.[0-9]+$", re.ASCII), list("-+.0123456789"))
 
 
 def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
@@ -102,15 +112,38 @@ def chosen(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, A
         if name not in given and "Default" not in declaration:
             raise TemplateInvalid(f"Parameters.{name}: it has no default; give --parameter {name}=VALUE")
         value = as_text(given.get(name, declaration.get("Default")))
-        allowed = [as_text(each) for each in declaration.get("AllowedValues", [])]
-        if allowed and value not in allowed:
-            raise TemplateInvalid(f"Parameters.{name}: {value!r} is not one of {', '.join(allowed)}")
+        _check(f"Parameters.{name}", value, declaration)
         kind = str(declaration.get("Type", "String"))
         if kind == "Number" and not re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", value, re.ASCII):
             raise TemplateInvalid(f"Parameters.{name}: {value!r} is not a number")
         listed = kind == "CommaDelimitedList" or kind.startswith("List<")
         values[name] = [part.strip() for part in value.split(",")] if listed else value
     return values
+
+
+def _check(path: str, value: str, declaration: Mapping[str, Any]) -> None:
+    """What a declaration demands of its parameter's value."""
+    allowed = declaration.get("AllowedValues", [])
+    if not isinstance(allowed, list):
+        raise TemplateInvalid(f"{path}.AllowedValues: this is a list")
+    if allowed and value not in map(as_text, allowed):
+        raise TemplateInvalid(f"{path}: {value!r} is not one of {', '.join(map(as_text, allowed))}")
+    pattern = declaration.get("AllowedPattern")
+    if pattern is not None:
+        try:
+            fits = re.fullmatch(as_text(pattern), value)
+        except re.error as error:
+            raise TemplateInvalid(f"{path}.AllowedPattern: {error}") from None
+        if fits is None:
+            raise TemplateInvalid(f"{path}: {value!r} does not match the AllowedPattern {pattern}")
+    for member, measured in (("MinLength", len(value)), ("MaxLength", len(value))):
+        bound = declaration.get(member)
+        if bound is None:
+            continue
+        if not re.fullmatch("[0-9]{1,6}", as_text(bound), re.ASCII):
+            raise TemplateInvalid(f"{path}.{member}: {bound!r} is not a whole number")
+        if measured < int(bound) if member == "MinLength" else measured > int(bound):
+            raise TemplateInvalid(f"{path}: {value!r} has {measured} characters; {member} is {bound}")
 
 
 def merged(globally: Any, own: Any) -> Any:
@@ -152,10 +185,12 @@ class Evaluator:
             "AWS::NoValue": _NOTHING,
             **parameters,
         }
+        self._left = VALUES_MAX
         self._asked: list[str] = []  # conditions under evaluation: one that needs itself is refused
 
     def value(self, value: Any, path: str) -> Any:
         """`value` without functions; None where it is AWS::NoValue. Raises TemplateInvalid."""
+        self._left = VALUES_MAX
         found = self._value(value, path, 0)
         return None if found is _NOTHING else found
 
@@ -175,6 +210,9 @@ class Evaluator:
     def _value(self, value: Any, path: str, depth: int) -> Any:
         if depth > DEPTH_MAX:
             raise TemplateInvalid(f"{path}: nested deeper than {DEPTH_MAX}")
+        self._left -= 1
+        if self._left < 0:
+            raise TemplateInvalid(f"{path}: more than {VALUES_MAX:,} values; write fewer aliases")
         if isinstance(value, list):
             items = [self._value(item, f"{path}[{number}]", depth + 1) for number, item in enumerate(value)]
             return [item for item in items if item is not _NOTHING]
@@ -224,6 +262,12 @@ class Evaluator:
                     raise TemplateInvalid(f"{path}: Fn::FindInMap finds no {as_text(key)!r} in Mappings")
                 found = next(member for each, member in found.items() if as_text(each) == as_text(key))
             return found
+        if name == "Fn::Base64":
+            return base64.b64encode(as_text(argument).encode()).decode("ascii")
+        if name == "Fn::ToJsonString":
+            return json.dumps(argument, separators=(",", ":"))
+        if name == "Fn::Length":
+            return len(self._listed(argument, name, path))
         raise TemplateInvalid(f"{path}: {name} is not supported")
 
     def _reference(self, name: Any, path: str) -> Any:
