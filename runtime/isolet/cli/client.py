@@ -1,4 +1,5 @@
-"""The client of a server's API: Lambda's paths and shapes, CloudWatch Logs' for log lines, `/isolet/…` for the rest.
+"""The client of a server's API: Lambda's paths and shapes, CloudWatch Logs' for log lines,
+EventBridge's for schedules, `/isolet/…` for the rest.
 
 Laws:
 - A request that the server refused is a `Refused` in its words; a server that is not there, or is none of ours, an
@@ -143,6 +144,8 @@ class Client:
         try:
             said = str(self.configuration(name)["FunctionArn"])
         except Refused as refusal:
+            if refusal.answered != 404:
+                raise
             said = refusal.message
         found = re.search(r"arn:aws:lambda:[a-z0-9-]+:([0-9]{12}):function:", said)
         if found is None:

@@ -32,7 +32,12 @@ Examples:
 )
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
 @click.option(
-    "--parameter", "-p", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the template; again."
+    "--parameter",
+    "-p",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of the template; may be repeated.",
 )
 @click.option("--stack", metavar="NAME", help="What the template's functions are kept as.  [default: its directory]")
 @click.option("--strict", is_flag=True, help="Refuse a template of which something is not mapped.")

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from .. import limits
 from ..errors import TemplateInvalid
 from ..manifest import FILE
 from ..stack.plans import FunctionPlan
@@ -62,7 +63,9 @@ def deploy_template(ctx: click.Context, template: Path, options: Options, endpoi
     name = _stack_name(template, options.stack)
     parameters = _parameters(options.parameters)
     with Client(endpoint) as client, Steps() as steps:
-        stack = Stack(_read(template), parameters, name, client.account(name), client.endpoint)
+        stack = Stack(
+            _read(template), parameters, name, client.account(name[: limits.FUNCTION_NAME_CHARS_MAX]), client.endpoint
+        )
         if options.delete:
             names = removed(stack, client, steps)
         elif options.strict and stack.unmapped:
