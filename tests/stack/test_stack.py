@@ -234,7 +234,7 @@ def test_what_is_not_mapped_is_named() -> None:
         "  Pattern: {Type: AWS::Events::Rule, Properties: {EventPattern: {source: [aws.s3]}}}\n"
         "  Api: {Type: AWS::Serverless::Api, Properties: {StageName: v1, Auth: {}}}\n"
     )
-    assert [(each.path, each.what) for each in made.unmapped] == [
+    assert [(each.path, each.what) for each in made.report.unmapped] == [
         ("Resources.Hello.Properties.VpcConfig", "VpcConfig"),
         ("Resources.Hello.Properties.Events.T.Properties.RetryPolicy", "RetryPolicy"),
         ("Resources.Table", "AWS::DynamoDB::Table"),

@@ -14,27 +14,25 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..aws.settings import is_ours, tags_of, with_tags
 from ..errors import CallerError, CompileFailed, InvalidParameter
 from ..languages.package import Package, Step
-from ..model import Settings
 from ..stack import sam
+from ..stack.functions import STACK_TAG
 from ..stack.plans import AttachedPlan, FunctionPlan, LayerPlan, Plan, Results, RulePlan
 from ..stack.sam import Unmapped
-from ..stack.stack import STACK_TAG, Stack
+from ..stack.stack import Stack
 from . import stack_rules
 from .client import Client, Refused
 from .deployment import DeploymentFailed, applied, existing_function, settled, sha256
 from .stack_code import function_package, language_of, layer_package
+from .stack_tags import is_made, made_tags, marks_of, normal
 from .steps import Steps
 
-_MADE_TAG = "isolet-stack-made"
-_TAG_CHARS_MAX = 256  # Precedent: Lambda's values of tags.
 # Where several attached things go, an alias goes after what hangs on it.
 _REMOVED_LAST = "alias"
 
@@ -75,7 +73,7 @@ class StackDeployment:
         self._client = client
         self._steps = steps
         self._results: Results = {}
-        self._done = StackDeployed(unmapped=stack.unmapped)
+        self._done = StackDeployed(unmapped=stack.report.unmapped)
         self._plans: Mapping[str, Plan] = {id: stack.plan(id) for id in stack.order}
         self._packages: dict[str, Package | None] = {}
         self._contents: dict[str, bytes | None] = {}
@@ -99,7 +97,7 @@ class StackDeployment:
         self._remove_others({plan.name for plan in functions})
         self._steps.end()
         self._done.outputs = self._stack.outputs(self._results)
-        self._done.warnings += self._stack.warnings
+        self._done.warnings += self._stack.report.warnings
         return self._done
 
     def _mine(self, plan: FunctionPlan) -> dict[str, Any] | None:
@@ -151,7 +149,7 @@ class StackDeployment:
     def _function(self, plan: FunctionPlan) -> None:
         existing = self._existing[plan.id]
         marks = self._marks(plan.name)
-        tags = _normal({"isolet:language": language_of(plan), **plan.tags})
+        tags = normal({"isolet:language": language_of(plan), **plan.tags})
         self._steps.begin(f"{plan.id}: upload")
         if existing is None:
             body = {
@@ -159,14 +157,14 @@ class StackDeployment:
                 "FunctionName": plan.name,
                 "Architectures": list(plan.architectures),
                 "Code": self._code(plan),
-                "Tags": {**tags, **_made_tags(marks)},
+                "Tags": {**tags, **made_tags(marks)},
             }
             self._client.create(body)
             settled(self._client, plan.name, self._steps)
             what = "created"
         else:
-            marks |= _marks_of(existing.get("Tags", {}))
-            changes = self._changes(plan, existing, {**tags, **_made_tags(marks)})
+            marks |= marks_of(existing.get("Tags", {}))
+            changes = self._changes(plan, existing, {**tags, **made_tags(marks)})
             applied(changes, self._client, plan.name, self._steps)
             what = "updated" if changes else "unchanged"
         self._reserve(plan, existing)
@@ -278,14 +276,14 @@ class StackDeployment:
         if existing is None:
             return
         wanted = self._marks(plan.name)
-        surplus = _marks_of(existing.get("Tags", {})) - wanted
+        surplus = marks_of(existing.get("Tags", {})) - wanted
         for mark in sorted(surplus, key=lambda mark: (mark.startswith(_REMOVED_LAST), mark)):
             kind, qualifier, name = mark.split("/")
             with _perhaps_gone():
                 _REMOVE[kind](self._client, plan.name, qualifier, name)
         if surplus:
-            tags = {key: value for key, value in self._client.get(plan.name)["Tags"].items() if not _is_made(key)}
-            self._retag(plan.name, existing["Configuration"]["FunctionArn"], {**tags, **_made_tags(wanted)})
+            tags = {key: value for key, value in self._client.get(plan.name)["Tags"].items() if not is_made(key)}
+            self._retag(plan.name, existing["Configuration"]["FunctionArn"], {**tags, **made_tags(wanted)})
 
     def _remove_others(self, wanted: set[str]) -> None:
         rules = {plan.name for plan in self._plans.values() if isinstance(plan, RulePlan)}
@@ -349,7 +347,7 @@ def functions_of(client: Client, stack: str) -> Iterator[str]:
                 yield listed["FunctionName"]
 
 
-# ── configurations and tags ─────────────────────────────────────────────────────────────────────────────────────
+# ── configurations ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def _as_asked(present: Mapping[str, Any]) -> dict[str, Any]:
@@ -369,32 +367,6 @@ def _within(wanted: Any, present: Any) -> bool:
     if "Variables" in wanted:
         return wanted == present
     return all(name in present and _within(value, present[name]) for name, value in wanted.items())
-
-
-def _normal(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags as a server answers them. Raises InvalidParameter for one that starts with `isolet:` and is none of ours."""
-    ours = {key: value for key, value in tags.items() if is_ours(key)}
-    return {key: value for key, value in tags.items() if not is_ours(key)} | tags_of(with_tags(Settings(), ours))
-
-
-def _is_made(key: str) -> bool:
-    return key == _MADE_TAG or key.startswith(f"{_MADE_TAG}-")
-
-
-def _made_tags(marks: Iterable[str]) -> dict[str, str]:
-    """Marks as tags, as many as it takes."""
-    lines: list[str] = []
-    for mark in sorted(marks):
-        if lines and len(lines[-1]) + 1 + len(mark) <= _TAG_CHARS_MAX:
-            lines[-1] += f" {mark}"
-        else:
-            lines.append(mark)
-    return {f"{_MADE_TAG}-{number}" if number else _MADE_TAG: line for number, line in enumerate(lines)}
-
-
-def _marks_of(tags: Mapping[str, str]) -> set[str]:
-    marks = {mark for key, value in tags.items() if _is_made(key) for mark in value.split()}
-    return {mark for mark in marks if mark.count("/") == 2 and mark.partition("/")[0] in _REMOVE}
 
 
 # ── errors ──────────────────────────────────────────────────────────────────────────────────────────────────────

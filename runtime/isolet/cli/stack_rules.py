@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..stack.functions import STACK_TAG
 from ..stack.plans import RulePlan
-from ..stack.stack import STACK_TAG
 from .client import Client, Refused
 
 

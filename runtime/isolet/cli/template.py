@@ -68,8 +68,8 @@ def deploy_template(ctx: click.Context, template: Path, options: Options, endpoi
         )
         if options.delete:
             names = removed(stack, client, steps)
-        elif options.strict and stack.unmapped:
-            _refuse(stack.unmapped)
+        elif options.strict and stack.report.unmapped:
+            _refuse(stack.report.unmapped)
             ctx.exit(FAILED)
         else:
             done = StackDeployment(stack, template.parent, client, steps).deploy()

@@ -12,29 +12,23 @@ would be called. The URL of an API is the server's endpoint: routes are served t
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import TemplateInvalid
-from ..grants import Refusal
-from ..manifest import METHODS, parse_route
 from ..model import REGION, function_arn
 from ..template import Evaluator, as_text, chosen
-from . import elsewhere, sam, schedules
+from . import elsewhere, functions, sam, schedules
 from .attached import BODIES
 from .members import Members
-from .plans import AttachedPlan, Code, FunctionPlan, LayerPlan, Plan, Results, RulePlan
-from .sam import Resource, Unmapped, expanded
+from .plans import AttachedPlan, Plan, Results, RulePlan
+from .report import Report
+from .sam import Resource, expanded
 
-# A function's tag that says of which stack it is.
-STACK_TAG = "isolet-stack"
 # Precedent: CloudFormation's names of stacks.
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}", re.ASCII)
 _FUNCTION_NAME = re.compile(r"[A-Za-z0-9-_]{1,64}", re.ASCII)
-_LEVELS = ("ApplicationLogLevel", "SystemLogLevel")
-_NOTHING = "isolet has nothing of the kind"
 
 
 _APIS = frozenset({sam.REST_API, sam.HTTP_API})
@@ -63,19 +57,10 @@ class Stack:
         self._names: dict[str, str] = {}
         self._naming: list[str] = []
         self._asked: set[str] = set()
-        self._unmapped = dict.fromkeys(found)
-        self._warnings: dict[str, None] = {}
+        self.report = Report(found)
         self.order = self._ordered()
 
     # ── what there is ───────────────────────────────────────────────────────────────────────────────────────────
-
-    @property
-    def unmapped(self) -> tuple[Unmapped, ...]:
-        return tuple(self._unmapped)
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        return tuple(self._warnings)
 
     def plan(self, id: str, results: Results | None = None) -> Plan:
         """What is to be deployed for a resource of `order`; `results` are those of the ones before. Raises
@@ -117,9 +102,9 @@ class Stack:
             elif resource.type in _APIS:
                 self._api_misses(resource)
             elif resource.type == sam.RULE:
-                self._miss(f"Resources.{resource.id}", resource.type, "rules fire by a schedule only")
+                self.report.miss(f"Resources.{resource.id}", resource.type, "rules fire by a schedule only")
             elif resource.type != sam.ROLE and not resource.type.startswith(("AWS::IAM::", "AWS::CloudFormation::")):
-                self._miss(f"Resources.{resource.id}", resource.type, _NOTHING)
+                self.report.miss(f"Resources.{resource.id}", resource.type)
         waiting = sorted(needs, key=lambda id: _ORDER.index(self._resources[id].type))
         done: list[str] = []
         while waiting:
@@ -148,9 +133,6 @@ class Stack:
             and as_text(self._value(resource.properties.get("Name"), resource.path)) == plan.qualifier
         }
         return {owner} | aliases
-
-    def _miss(self, path: str, what: str, reason: str) -> None:
-        self._unmapped[Unmapped(path, what, reason)] = None
 
     # ── references ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -300,134 +282,20 @@ class Stack:
 
     def _planned(self, resource: Resource, given: Members) -> Plan:
         if resource.type == sam.FUNCTION:
-            plan: Plan = self._function(resource, given)
+            plan: Plan = functions.function(resource, given, self._name(resource), self.name, self.report)
         elif resource.type == sam.LAYER:
-            plan = self._layer(resource, given)
+            plan = functions.layer(resource, given, self._name(resource))
         elif resource.type == sam.RULE:
             plan = self._rule(resource, given)
         else:
             plan = self._attached(resource, given)
         for name in given.unread():
-            self._miss(given.at(name), name, _NOTHING)
+            self.report.miss(given.at(name), name)
         return plan
-
-    def _function(self, resource: Resource, given: Members) -> FunctionPlan:
-        given.ignore("FunctionName")
-        name = self._name(resource)
-        if given.text("PackageType", "Zip") != "Zip":
-            raise TemplateInvalid(f"{given.at('PackageType')}: isolet runs WebAssembly and source, not containers")
-        tags = self._tags(given)
-        if STACK_TAG in tags:
-            raise TemplateInvalid(f"{given.at('Tags')}.{STACK_TAG}: this tag is isolet's own")
-        if given.get("EphemeralStorage") not in (None, {"Size": 512}, {"Size": "512"}):
-            self._miss(given.at("EphemeralStorage"), "EphemeralStorage", "/tmp is in memory")
-        logging, letters = given.inner("LoggingConfig"), given.inner("DeadLetterConfig")
-        log_format = logging.text("LogFormat", "Text")
-        levels = {level: logging.text(level) for level in _LEVELS if level in logging}
-        plan = FunctionPlan(
-            id=resource.id,
-            path=resource.path,
-            name=name,
-            code=self._code(given, "Code"),
-            configuration={
-                "Runtime": given.required("Runtime"),
-                "Handler": given.required("Handler"),
-                "Role": given.required("Role"),
-                "Description": given.text("Description"),
-                "Timeout": _or(given.whole("Timeout"), 3),
-                "MemorySize": _or(given.whole("MemorySize"), 128),
-                "Environment": {"Variables": given.inner("Environment").strings("Variables")},
-                "Layers": given.texts("Layers"),
-                "DeadLetterConfig": {"TargetArn": letters.text("TargetArn")},
-                "TracingConfig": {"Mode": given.inner("TracingConfig").text("Mode", "PassThrough")},
-                "SnapStart": {"ApplyOn": given.inner("SnapStart").text("ApplyOn", "None")},
-                "LoggingConfig": {
-                    "LogFormat": log_format,
-                    "LogGroup": logging.text("LogGroup", f"/aws/lambda/{name}"),
-                    **(dict.fromkeys(_LEVELS, "INFO") if log_format == "JSON" else {}),
-                    **levels,
-                },
-            },
-            architectures=tuple(given.texts("Architectures")) or ("x86_64",),
-            tags={**tags, **self._route_tags(given), STACK_TAG: self.name},
-            reserved=given.whole("ReservedConcurrentExecutions"),
-        )
-        for inner in (logging, letters):
-            for unread in inner.unread():
-                self._miss(inner.at(unread), unread, _NOTHING)
-        return plan
-
-    def _tags(self, given: Members) -> dict[str, str]:
-        """SAM writes a map, CloudFormation a list of Key and Value."""
-        tags = given.get("Tags")
-        if not isinstance(tags, list):
-            return given.strings("Tags")
-        found = [Members(tag, f"{given.at('Tags')}[{number}]") for number, tag in enumerate(tags)]
-        return {tag.required("Key"): tag.text("Value") for tag in found}
-
-    def _code(self, given: Members, member: str) -> Code:
-        code = given.get(member)
-        if isinstance(code, str):
-            if s3 := re.fullmatch(r"s3://([^/]+)/(.+)", code):
-                return Code(s3={"S3Bucket": s3[1], "S3Key": s3[2]})
-            return Code(path=code)
-        inner = given.inner(member)
-        if inline := inner.text("ZipFile"):
-            return Code(inline=inline)
-        if "ImageUri" in inner:
-            raise TemplateInvalid(f"{inner.at('ImageUri')}: isolet runs WebAssembly and source, not containers")
-        return Code(
-            s3={"S3Bucket": inner.required("S3Bucket"), "S3Key": inner.required("S3Key")}
-            | ({"S3ObjectVersion": inner.text("S3ObjectVersion")} if "S3ObjectVersion" in inner else {})
-        )
-
-    def _route_tags(self, given: Members) -> dict[str, str]:
-        """Tags that make a function answer at the routes of its Api and HttpApi events."""
-        routes: list[str] = []
-        for event in given.get("Routes") or []:
-            members = Members(event["members"], event["path"])
-            if event["kind"] == "Api" or members.text("PayloadFormatVersion", "2.0") != "2.0":
-                self._warnings[f"{event['path']}: the event comes in payload format 2.0, as from an HttpApi"] = None
-            routes += [route for route in self._routes(event["kind"], members) if route not in routes]
-        return {"isolet:http": "true", "isolet:routes": json.dumps(routes, separators=(",", ":"))} if routes else {}
-
-    def _routes(self, kind: str, members: Members) -> list[str]:
-        if kind == "HttpApi" and "Path" not in members and "Method" not in members:
-            return ["ANY /", "ANY /{proxy+}"]  # $default
-        path = members.required("Path")
-        method = members.required("Method").upper()
-        if method not in METHODS and method not in ("*", "X-AMAZON-APIGATEWAY-ANY-METHOD"):
-            raise TemplateInvalid(f"{members.at('Method')}: {method!r} is none of {', '.join(METHODS)}")
-        if path == "$default":
-            return ["ANY /", "ANY /{proxy+}"]
-        text = f"{method if method in METHODS else 'ANY'} {path.rstrip('/') or '/'}"
-        route = parse_route(text)
-        if isinstance(route, Refusal):
-            raise TemplateInvalid(f"{members.at('Path')}: {text!r} {route.reason}; {route.cure}")
-        return [str(route)]
-
-    def _layer(self, resource: Resource, given: Members) -> LayerPlan:
-        given.ignore("LayerName")
-        metadata = resource.metadata if isinstance(resource.metadata, dict) else {}
-        body: dict[str, Any] = {
-            member: texts
-            for member in ("CompatibleRuntimes", "CompatibleArchitectures")
-            if (texts := given.texts(member))
-        }
-        body |= {member: text for member in ("Description", "LicenseInfo") if (text := given.text(member))}
-        return LayerPlan(
-            id=resource.id,
-            path=resource.path,
-            name=self._name(resource),
-            code=self._code(given, "Content"),
-            body=body,
-            build=as_text(metadata.get("BuildMethod", "")),
-            retained=resource.retained,
-        )
 
     def _rule(self, resource: Resource, given: Members) -> RulePlan:
         given.ignore("Name")
-        body, targets = schedules.rule(given, lambda members, name: self._miss(members.at(name), name, _NOTHING))
+        body, targets = schedules.rule(given, lambda members, name: self.report.miss(members.at(name), name))
         return RulePlan(resource.id, resource.path, self._name(resource), body, targets)
 
     def _attached(self, resource: Resource, given: Members) -> AttachedPlan:
@@ -448,12 +316,8 @@ class Stack:
     def _api_misses(self, resource: Resource) -> None:
         for member in resource.properties:
             if member not in ("Name", "StageName", "Description", "Tags", "EndpointConfiguration", "OpenApiVersion"):
-                self._miss(f"{resource.path}.{member}", str(member), "routes have a method and a path only")
+                self.report.miss(f"{resource.path}.{member}", str(member), "routes have a method and a path only")
 
 
 def _is_planned(resource: Resource) -> bool:
     return resource.type in _ORDER and (resource.type != sam.RULE or schedules.is_scheduled(resource.properties))
-
-
-def _or(value: int | None, default: int) -> int:
-    return default if value is None else value
