@@ -57,6 +57,7 @@ Resources:
       ReservedConcurrentExecutions: 3
       Environment: {Variables: {URL: !GetAtt HelloUrl.FunctionUrl}}
       Tags: [{Key: team, Value: shop}]
+  Logs: {Type: AWS::Logs::LogGroup, Properties: {LogGroupName: !Sub '/aws/lambda/${Plain}', RetentionInDays: 7}}
   Role: {Type: AWS::IAM::Role, Properties: {AssumeRolePolicyDocument: {}}}
   Zipped:
     Type: AWS::Lambda::Function
@@ -175,6 +176,21 @@ def test_schedule_is_eventbridges(served: Served, shop: Path) -> None:
     (shop / "template.yaml").write_text(TEMPLATE.replace("rate(1 day)", "rate(2 days)"))
     assert [each["what"] for each in deploy(served)["schedules"]] == ["updated"]
     assert events.describe_rule(Name="shop-HelloTick")["ScheduleExpression"] == "rate(2 days)"
+
+
+def test_log_group_keeps_lines_as_long_as_the_template_says(served: Served, shop: Path) -> None:
+    def retention() -> int | None:
+        (group,) = served.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/shop-Plain")["logGroups"]
+        days: int | None = group.get("retentionInDays")
+        return days
+
+    deploy(served)
+    assert retention() == 7
+    (shop / "template.yaml").write_text(TEMPLATE.replace("RetentionInDays: 7", "RetentionInDays: 14"))
+    deploy(served)
+    assert retention() == 14
+    deploy(served, "--delete")
+    assert retention() is None
 
 
 def test_deploying_again_changes_nothing(served: Served, shop: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from isolet.errors import TemplateInvalid
-from isolet.stack.plans import AttachedPlan, Code, FunctionPlan, LayerPlan, RulePlan
+from isolet.stack.plans import AttachedPlan, Code, FunctionPlan, LayerPlan, LogGroupPlan, RulePlan
 from isolet.stack.stack import Stack
 from isolet.template import read
 
@@ -200,6 +200,18 @@ def test_schedule_becomes_a_rule(event: str, body: dict[str, str], target: dict[
     plan = made.plan("HelloTick")
     assert isinstance(plan, RulePlan)
     assert (plan.name, plan.body, plan.targets) == ("shop-HelloTick", body, (target,))
+
+
+def test_log_group_of_a_function_is_planned_by_its_name() -> None:
+    made = stack(
+        function("FunctionName: hello")
+        + "  Logs: {Type: AWS::Logs::LogGroup, Properties: {LogGroupName: !Sub '/aws/lambda/${Hello}', "
+        "RetentionInDays: 7}}\n"
+    )
+    plan = made.plan("Logs")
+    assert isinstance(plan, LogGroupPlan)
+    assert (plan.name, plan.retention_days) == ("/aws/lambda/hello", 7)
+    assert made.report.unmapped == ()
 
 
 def test_schedule_of_a_function_with_an_alias_calls_the_alias() -> None:

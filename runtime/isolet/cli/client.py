@@ -276,11 +276,18 @@ class Client:
         headers = {"X-Amz-Target": f"secretsmanager.{operation}", "Content-Type": "application/x-amz-json-1.1"}
         return self._json("POST", "/", request, headers=headers)
 
+    def log_groups(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """An operation of CloudWatch Logs'; {} where it answers nothing."""
+        return self._targeted(f"{_LOGS}.{operation}", request)
+
     # ── schedules ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def events(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """An operation of EventBridge's; {} where it answers nothing."""
-        headers = {"X-Amz-Target": f"AWSEvents.{operation}", "Content-Type": "application/x-amz-json-1.1"}
+        return self._targeted(f"AWSEvents.{operation}", request)
+
+    def _targeted(self, target: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        headers = {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1"}
         answer = self._send("POST", "/", json_body=request, headers=headers)
         said = json.loads(answer.content or b"{}")
         return said if isinstance(said, dict) else {}

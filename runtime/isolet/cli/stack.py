@@ -23,10 +23,10 @@ from ..errors import CallerError, CompileFailed, InvalidParameter
 from ..languages.package import Package, Step
 from ..stack import sam
 from ..stack.functions import STACK_TAG
-from ..stack.plans import AttachedPlan, FunctionPlan, LayerPlan, Plan, Results, RulePlan
+from ..stack.plans import AttachedPlan, FunctionPlan, LayerPlan, LogGroupPlan, Plan, Results, RulePlan
 from ..stack.sam import Unmapped
 from ..stack.stack import Stack
-from . import stack_rules
+from . import stack_logs, stack_rules
 from .client import Client, Refused
 from .deployment import DeploymentFailed, applied, existing_function, settled, sha256
 from .stack_code import function_package, language_of, layer_package
@@ -136,6 +136,8 @@ class StackDeployment:
             self._function(plan)
         elif isinstance(plan, LayerPlan):
             self._layer(plan)
+        elif isinstance(plan, LogGroupPlan):
+            stack_logs.put(self._client, plan, self._stack.name)
         elif isinstance(plan, RulePlan):
             self._steps.begin(f"{plan.id}: schedule")
             arn, what = stack_rules.put(self._client, plan, self._stack.name)
@@ -286,6 +288,10 @@ class StackDeployment:
             self._retag(plan.name, existing["Configuration"]["FunctionArn"], {**tags, **made_tags(wanted)})
 
     def _remove_others(self, wanted: set[str]) -> None:
+        groups = {plan.name for plan in self._plans.values() if isinstance(plan, LogGroupPlan)}
+        for name in list(stack_logs.groups_of(self._client, self._stack.name)):
+            if name not in groups:
+                stack_logs.forget(self._client, name)
         rules = {plan.name for plan in self._plans.values() if isinstance(plan, RulePlan)}
         for name in list(stack_rules.rules_of(self._client, self._stack.name)):
             if name not in rules:
@@ -318,6 +324,8 @@ _REMOVE: Mapping[str, Callable[[Client, str, str, str], None]] = {
 def removed(stack: Stack, client: Client, steps: Steps) -> list[str]:
     """Removes the stack's schedules, its functions with all that hangs on them, and the versions of the layers that the
     template has now, unless it retains them. Answers their names. Raises Refused, Unreachable."""
+    for name in list(stack_logs.groups_of(client, stack.name)):
+        stack_logs.forget(client, name)
     rules = list(stack_rules.rules_of(client, stack.name))
     for name in rules:
         steps.begin(f"remove {name}")

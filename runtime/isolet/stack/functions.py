@@ -1,4 +1,4 @@
-"""Functions and layers of a stack: their properties as what is deployed. Pure.
+"""Functions, layers and log groups of a stack: their properties as what is deployed. Pure.
 
 Law: a plan says all that Lambda has a default for; what a template leaves out is as by default, also where a former
 template said otherwise.
@@ -15,7 +15,7 @@ from ..grants import Refusal
 from ..manifest import METHODS, parse_route
 from ..template import as_text
 from .members import Members
-from .plans import Code, FunctionPlan, LayerPlan
+from .plans import Code, FunctionPlan, LayerPlan, LogGroupPlan
 from .report import NOTHING, Report
 from .sam import Resource
 
@@ -141,6 +141,14 @@ def layer(resource: Resource, given: Members, name: str) -> LayerPlan:
         build=as_text(metadata.get("BuildMethod", "")),
         retained=resource.retained,
     )
+
+
+def log_group(resource: Resource, given: Members, name: str) -> LogGroupPlan:
+    """Raises TemplateInvalid."""
+    given.ignore("LogGroupName", "Tags")
+    if given.text("LogGroupClass", "STANDARD") != "STANDARD":
+        raise TemplateInvalid(f"{given.at('LogGroupClass')}: groups are STANDARD here")
+    return LogGroupPlan(resource.id, resource.path, name, given.whole("RetentionInDays"))
 
 
 def _or(value: int | None, default: int) -> int:

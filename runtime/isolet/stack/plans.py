@@ -71,9 +71,17 @@ class RulePlan:
     targets: tuple[Mapping[str, str], ...]  # PutTargets' Id, Arn, Input
 
 
+@dataclass(frozen=True, slots=True)
+class LogGroupPlan:
+    id: str
+    path: str
+    name: str
+    retention_days: int | None  # None: as by default
+
+
 # Versions stay: aliases and people may mean them.
 _MARKS = {sam.ALIAS: "alias", sam.URL: "url", sam.EVENT_INVOKE: "event", sam.PERMISSION: "permission"}
 
-Plan = FunctionPlan | LayerPlan | AttachedPlan | RulePlan
+Plan = FunctionPlan | LayerPlan | AttachedPlan | RulePlan | LogGroupPlan
 # Results of a server: of a resource's id, its attributes by name; "" is its Ref.
 Results = dict[str, Mapping[str, str]]

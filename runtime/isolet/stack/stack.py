@@ -35,7 +35,17 @@ _APIS = frozenset({sam.REST_API, sam.HTTP_API})
 # What only a server knows.
 _LATE = frozenset({sam.LAYER, sam.VERSION, sam.URL})
 # What is made, in this order where nothing else decides.
-_ORDER = (sam.LAYER, sam.FUNCTION, sam.VERSION, sam.ALIAS, sam.URL, sam.EVENT_INVOKE, sam.PERMISSION, sam.RULE)
+_ORDER = (
+    sam.LOG_GROUP,
+    sam.LAYER,
+    sam.FUNCTION,
+    sam.VERSION,
+    sam.ALIAS,
+    sam.URL,
+    sam.EVENT_INVOKE,
+    sam.PERMISSION,
+    sam.RULE,
+)
 
 
 class Stack:
@@ -285,6 +295,8 @@ class Stack:
             plan: Plan = functions.function(resource, given, self._name(resource), self.name, self.report)
         elif resource.type == sam.LAYER:
             plan = functions.layer(resource, given, self._name(resource))
+        elif resource.type == sam.LOG_GROUP:
+            plan = functions.log_group(resource, given, self._name(resource))
         elif resource.type == sam.RULE:
             plan = self._rule(resource, given)
         else:
