@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import compileall
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,16 @@ def test_a_new_function_answers_its_sample_event_and_http(language: str, tmp_pat
     assert guest.invoke(http_event("GET", "/"))["hello"] == "world"
     if language != "wat":
         assert "greeting world for" in str(guest.log[0])
+
+
+def test_what_an_installation_compiled_is_no_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    templates = tmp_path / "templates"
+    shutil.copytree(starter.TEMPLATES, templates)
+    compileall.compile_dir(templates, quiet=2)
+    assert (templates / "python" / "__pycache__").is_dir()
+    monkeypatch.setattr(starter, "TEMPLATES", templates)
+    written = starter.create("mine", "python", tmp_path / "mine")
+    assert sorted(path.name for path in written) == sorted(path.name for path in (tmp_path / "mine").iterdir())
 
 
 def test_a_directory_in_use_is_left_alone(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ def create(name: str, language: str, directory: Path) -> list[Path]:
         raise Conflict(f"{directory} is there already and not empty; choose another name, or remove it")
     directory.mkdir(parents=True, exist_ok=True)
     written = []
-    for template in sorted(TEMPLATES.joinpath(language).iterdir()):
+    # Installing compiles what is Python of them, into a directory beside.
+    for template in sorted(path for path in TEMPLATES.joinpath(language).iterdir() if path.is_file()):
         file = directory / template.name.replace("@NAME@", name)
         text = template.read_text(encoding="utf-8")
         file.write_text(
