@@ -15,6 +15,7 @@ from isolet.model import DEFAULT_TENANT, LATEST, Alias, FunctionUrl, Route, Serv
 from isolet.routing import FunctionRef, RoutingTable, parse_function_name, reserved
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:f"
+OTHER = "111122223333"
 
 
 def routed(*routes: str, name: str = "f", **changes: Any) -> Target:
@@ -23,8 +24,8 @@ def routed(*routes: str, name: str = "f", **changes: Any) -> Target:
 
 def table(*targets: Target) -> RoutingTable:
     made = RoutingTable()
-    for name in {each.name: None for each in targets}:
-        made.put(row(*(each for each in targets if each.name == name)))
+    for owned in {(each.tenant, each.name): None for each in targets}:
+        made.put(row(*(each for each in targets if (each.tenant, each.name) == owned)))
     return made
 
 
@@ -245,6 +246,25 @@ def test_conflicts_are_told_beforehand() -> None:
     assert "host first.localhost" in problems[2]
     assert made.conflicts(routed("GET /a/{x}", name="first")) == (), "its own row is no conflict"
     assert made.conflicts(target("First", http=False)) == ()
+
+
+def test_accounts_have_names_of_their_own() -> None:
+    ours, theirs = target("f"), target("f", tenant=OTHER)
+    made = table(ours, theirs)
+    assert made.host("f") is ours
+    assert made.host(f"f.{OTHER}") is theirs
+    for path, found in (("/fn/f/x", ours), (f"/fn/{OTHER}:f/x", theirs), (f"/fn/{OTHER}%3Af/x", theirs)):
+        match = made.prefixed(path)
+        assert match is not None
+        assert (match.target, match.path) == (found, "/x")
+    made.remove(DEFAULT_TENANT, "f")
+    assert made.host("f") is None, "nobody inherits a name"
+    assert made.prefixed("/fn/f/x") is None
+
+
+def test_a_conflict_with_another_account_says_nothing_of_it() -> None:
+    made = table(routed("GET /a", name="private", tenant=OTHER))
+    assert made.conflicts(routed("GET /a", name="private")) == ("GET /a: the route is taken",)
 
 
 # ── names ───────────────────────────────────────────────────────────────────────────────────────────────────────

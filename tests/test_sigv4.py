@@ -94,6 +94,23 @@ def test_whatever_botocore_signs_is_accepted(
     assert (claim.access_key, claim.scope.region, claim.scope.service) == (ACCESS_KEY, "eu-west-3", "lambda")
 
 
+@given(st.sampled_from(["GET", "POST", "PUT"]), PATHS, QUERIES, HEADERS, st.binary(max_size=50), st.booleans())
+def test_our_client_signs_as_botocore_does(
+    method: str, path: str, query: str, headers: dict[str, str], body: bytes, temporary: bool
+) -> None:
+    """But that it leaves unsigned what need not be signed; what it signs is accepted."""
+    given = [(b"Host", HOST.encode())] + [(name.encode(), value.encode()) for name, value in headers.items()]
+    signer = sigv4.Signer(ACCESS_KEY, SECRET, "eu-west-3", "token" if temporary else "")
+    added = signer.sign("lambda", method, path, query, given, body, NOW.timestamp())
+    received = Received(method, path, query, (*given, *added), body)
+    claim = received.verify()
+    assert (claim.access_key, claim.scope.region, claim.scope.service) == (ACCESS_KEY, "eu-west-3", "lambda")
+    assert SECRET not in repr(signer)
+    if not any(name.lower().startswith("x-amz") or name == "Content-Type" for name in headers) and not temporary:
+        theirs = dict(signed(method, path, query, {}, body).headers)[b"Authorization"]
+        assert dict(added)[b"Authorization"] == theirs
+
+
 @given(PATHS, st.dictionaries(WORDS, WORDS, max_size=3), st.integers(1, 604_800))
 def test_whatever_botocore_presigns_is_accepted(path: str, query: dict[str, str], expires_s: int) -> None:
     encoded = urlencode(query, quote_via=quote, safe="-_.~")

@@ -10,6 +10,9 @@ Laws:
   `{name+}`; then the request's own method before ANY. A path that matches with the wrong method goes on to less
   specific routes. HEAD is answered by a route for GET where none is declared for HEAD. Precedent: API Gateway's HTTP
   APIs.
+- Every account has names of its own. At `/fn/` and as a host, the default account's function is `<name>`; another
+  account's is `/fn/<account>:<name>/` and `<name>.<account>.localhost`. Declared routes are all accounts' together: who
+  is refused one hears that it is taken, not whose it is.
 - A declared route never hides the control plane: reserved paths (`/fn/…`, `/healthz`, `/2015-03-31/…`) match no route.
 
 What a function is told as its path: at its own host and at declared routes, the whole path. At `/fn/<name>/…`, what
@@ -88,6 +91,16 @@ def parse_function_name(text: str, qualifier: str = "", tenant: str = DEFAULT_TE
     if region is not None and region != REGION:
         raise UnknownFunction(f"Functions from '{region}' are not reachable in this region ('{REGION}')")
     return FunctionRef(match["account"] or tenant, match["name"], inside or qualifier)
+
+
+def prefix_name(tenant: str, name: str) -> str:
+    """What follows `/fn/` for a function."""
+    return name if tenant == DEFAULT_TENANT else f"{tenant}:{name}"
+
+
+def host_name(tenant: str, name: str) -> str:
+    """What stands before `.localhost` for a function."""
+    return name.lower() if tenant == DEFAULT_TENANT else f"{name.lower()}.{tenant}"
 
 
 def denied(account: str, operation: str, resource: str) -> AccessDenied:
@@ -240,8 +253,8 @@ class RoutingTable:
             for url in row.served.urls:
                 self._urls.setdefault(url.id, (url, row))
             if (target := row.site) is not None:
-                self._sites.setdefault(target.name, target)
-                self._hosts.setdefault(target.name.lower(), target)
+                self._sites.setdefault(prefix_name(target.tenant, target.name), target)
+                self._hosts.setdefault(host_name(target.tenant, target.name), target)
                 for route in target.routes:
                     self._declare(route, target)
 
@@ -279,13 +292,13 @@ class RoutingTable:
         return None if target is None else (known[0], target)
 
     def host(self, name: str) -> Target | None:
-        """The function whose host name is `<name>.localhost`; `name` in lower case."""
+        """The function whose host name is `<name>.localhost`, as `host_name` has it; `name` in lower case."""
         return self._hosts.get(name)
 
     def prefixed(self, path: str) -> Match | None:
         """The match of a path that starts with `/fn/`."""
         name, _, rest = path[4:].partition("/")
-        target = self._sites.get(name)
+        target = self._sites.get(unquote(name) if "%" in name else name)
         return None if target is None else Match(target, "/" + rest)
 
     def route(self, method: str, path: str) -> Match | None:
@@ -303,7 +316,8 @@ class RoutingTable:
         return Match(target, path, str(route), dict(zip(names, values, strict=True)) or None)
 
     def conflicts(self, target: Target) -> tuple[str, ...]:
-        """Why `target` cannot be served as it claims: routes that are reserved or taken, a host name that is taken."""
+        """Why `target` cannot be served as it claims: routes that are reserved or taken, a host name that is taken.
+        Names what other functions of its account have, and of another account's nothing."""
         if not target.http:
             return ()
         me = (target.tenant, target.name)
@@ -314,11 +328,13 @@ class RoutingTable:
             f"{route}: the path is reserved for the server" for route in target.routes if reserved(route.pattern)
         ]
         for route in target.routes:
-            if _shape(route) in taken:
-                problems.append(f"{route}: {taken[_shape(route)].arn} has this route")
+            if (other := taken.get(_shape(route))) is not None:
+                whose = f"{other.arn} has this route" if other.tenant == target.tenant else "the route is taken"
+                problems.append(f"{route}: {whose}")
+        host = host_name(target.tenant, target.name)
         for other in others:
-            if other.name.lower() == target.name.lower():
-                problems.append(f"host {target.name.lower()}{HOST_SUFFIX}: {other.arn} has it")
+            if other.tenant == target.tenant and other.name.lower() == target.name.lower():
+                problems.append(f"host {host}{HOST_SUFFIX}: {other.arn} has it")
         return tuple(problems)
 
 

@@ -26,6 +26,7 @@ from ..languages.build import build
 from ..languages.package import Package, Step
 from ..manifest import load
 from ..model import Settings
+from ..routing import HOST_SUFFIX, host_name, prefix_name
 from .client import Client, Refused
 from .steps import Steps
 
@@ -77,9 +78,10 @@ def deployed(directory: Path, client: Client, steps: Steps) -> Deployed:
         what = "updated" if _update(client, name, settings, package, existing, steps) else "unchanged"
     steps.end()
     details = client.details(name)
+    arn = client.configuration(name)["FunctionArn"]
     return Deployed(
         name=name,
-        arn=client.configuration(name)["FunctionArn"],
+        arn=arn,
         what=what,
         settings=settings,
         module_bytes=len(package.wasm),
@@ -87,19 +89,20 @@ def deployed(directory: Path, client: Client, steps: Steps) -> Deployed:
         build_s=package.build_s,
         compiler_warnings=package.warnings,
         snapshot=details["snapshot"],
-        urls=urls_of(name, settings, client.endpoint),
+        urls=urls_of(arn, settings, client.endpoint),
     )
 
 
-def urls_of(name: str, settings: Settings, endpoint: str) -> tuple[str, ...]:
+def urls_of(arn: str, settings: Settings, endpoint: str) -> tuple[str, ...]:
     """Where an HTTP function answers; empty for one that does not. Its own host name is always below `.localhost`."""
     if not settings.http:
         return ()
+    account, name = arn.split(":")[4], arn.split(":")[6]
     parts = urlsplit(endpoint)
     port = f":{parts.port}" if parts.port else ""
     return (
-        f"{endpoint}/fn/{name}/",
-        f"{parts.scheme}://{name.lower()}.localhost{port}/",
+        f"{endpoint}/fn/{prefix_name(account, name)}/",
+        f"{parts.scheme}://{host_name(account, name)}{HOST_SUFFIX}{port}/",
         *(f"{route.method} {endpoint}{route.pattern}" for route in settings.routes),
     )
 

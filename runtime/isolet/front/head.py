@@ -50,6 +50,8 @@ _COOKIES = packed_str("cookies")
 _HOST_SUFFIX = HOST_SUFFIX.encode("ascii")
 # What follows the id in the host of a function URL: `<id>.lambda-url.localhost`, `<id>.lambda-url.us-east-1.on.aws`.
 _URL_LABEL = b"lambda-url"
+# A function's own host, without its end: a name, and the account unless it is the default one.
+_SITE = re.compile(rb"[^.]+(?:\.[0-9]{12})?")
 
 
 def _learn(raw: bytes) -> tuple[bytes, _Rule | None]:
@@ -64,7 +66,7 @@ class Host(NamedTuple):
     """A Host header, read: of few values in a server's life, and remembered."""
 
     name: bytes  # in lower case, without port
-    site: str  # `<name>` of `<name>.localhost`
+    site: str  # `<name>` or `<name>.<account>` of `….localhost`
     domain: bytes  # `domainName` and `domainPrefix`, packed
     url: str  # `<id>` of `<id>.lambda-url.<anything>`
 
@@ -138,7 +140,7 @@ def _parse_host(value: bytes) -> Host:
     end = value.find(b"]") + 1 if value.startswith(b"[") else value.find(b":")
     name = (value if end <= 0 else value[:end]).lower()
     label = name[: -len(_HOST_SUFFIX)] if name.endswith(_HOST_SUFFIX) else b""
-    site = "" if b"." in label else label.decode("ascii")
+    site = label.decode("ascii") if _SITE.fullmatch(label) else ""
     id, _, rest = name.partition(b".")
     url = id.decode("ascii") if rest.partition(b".")[0] == _URL_LABEL else ""
     return Host(name, site, _domain(name), url)

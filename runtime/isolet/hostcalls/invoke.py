@@ -48,12 +48,12 @@ def _serve(granted: tuple[str, ...], state: HostState, name: str, arguments: lis
 def _ref(constants: HostConstants, function: str) -> FunctionRef:
     """The function that is meant, always one of the caller's own owner."""
     try:
-        ref = parse_function_name(function)
+        ref = parse_function_name(function, "", constants.tenant)
     except (ValidationFailed, InvalidParameter, UnknownFunction):
         raise invalid(f"invoke: {function[:80]!r} is no function's name; write name or name:qualifier") from None
-    if function.startswith("arn:") and ref.tenant != constants.tenant:
+    if ref.tenant != constants.tenant:
         raise CallRefused("UnknownFunction", f"Function not found: {function[:200]}")
-    return ref._replace(tenant=constants.tenant)
+    return ref
 
 
 async def _invoke(state: HostState, ref: FunctionRef, event: bytes) -> Any:
