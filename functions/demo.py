@@ -260,7 +260,7 @@ def check_account(door: Door) -> None:
 
     answered(http.get("/accounts/2000"), 404)
     answered(http.get("/accounts/1042/nothing"), 404)
-    answered(http.get("/nothing"), 404)
+    answered(http.get("/nothing"), 403)  # of no function: the control plane, for who signs
     allowed = answered(http.delete("/accounts/1042"), 405).headers["allow"]
     require(allowed == "GET, HEAD", f"405 allows {allowed}")
     answered(http.post("/accounts/1042/deposits", data={"amount": "-1"}), 400)
