@@ -83,7 +83,12 @@ class FakeWorker:
         self.asked = asyncio.Event()
         self.fails: Exception | None = None
         self.link: LocalLink
-        self.link, _ = pair(Downcalls(self._routes, lambda: {"isolates_live": 1, "pool_slots": 8}), keeper.serve)
+        # The keys that it was told to forget, None for all.
+        self.forgotten: list[str | None] = []
+        downcalls = Downcalls(
+            self._routes, lambda: {"isolates_live": 1, "pool_slots": 8}, forget_key=self.forgotten.append
+        )
+        self.link, _ = pair(downcalls, keeper.serve)
         self.uplink = Uplink(self.link, name)
 
     async def _routes(self, replace: bool, rows: Sequence[Served], removed: Sequence[tuple[str, str]]) -> None:

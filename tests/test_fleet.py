@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from isolet import limits
-from isolet.errors import (
-    InvalidParameter,
-)
+from isolet.accounts import TestPair
+from isolet.errors import InvalidParameter, UnknownAccessKey
 from isolet.link import Link, pair
+from isolet.sigv4 import Scope, signing_key
 from isolet.uplink import Uplink
-from keeping import FakeWorker, deployed, run, running_keeper
+from keeping import TENANT, FakeWorker, deployed, run, running_keeper
 
 
 def test_worker_that_does_not_take_a_change_is_cut_off_and_gets_all_when_it_comes_back(tmp_path: Path) -> None:
@@ -29,6 +29,28 @@ def test_worker_that_does_not_take_a_change_is_cut_off_and_gets_all_when_it_come
             again = FakeWorker(keeper, "again")
             await again.uplink.hello()
             assert again.names() == ["f"]
+
+    run(main)
+
+
+def test_workers_forget_every_key_when_they_join_and_one_when_it_is_revoked(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running_keeper(tmp_path, test_pair=TestPair.UNTIL_KEYS) as keeper:
+            workers = FakeWorker(keeper, "a"), FakeWorker(keeper, "b")
+            for worker in workers:
+                await worker.uplink.hello()
+            scope = Scope("20260101", "us-east-1", "lambda")
+            account, key = await workers[0].uplink.signing_key("test", scope)
+            assert (account, bytes(key)) == (TENANT, signing_key("test", scope))
+            made, secret = await keeper.accounts.create("111122223333", "")
+            account, key = await workers[0].uplink.signing_key(made.id, scope)
+            assert (account, bytes(key)) == ("111122223333", signing_key(secret, scope))
+            await keeper.accounts.revoke(made.id)
+            for gone in ("test", made.id):
+                with pytest.raises(UnknownAccessKey):
+                    await workers[0].uplink.signing_key(gone, scope)
+            for worker in workers:
+                assert worker.forgotten == [None, "test", made.id]
 
     run(main)
 

@@ -46,6 +46,7 @@ def nested(*path: Any) -> list[Any]:
         ("Invalid", ("invoke", "x" * 1_000, 1)),
         ("Invalid", ("invoke", "f:", 1)),
         ("UnknownFunction", ("invoke", "arn:aws:lambda:us-east-1:999999999999:function:f", 1)),
+        ("UnknownFunction", ("invoke", "999999999999:function:f", 1)),
         ("NotGranted", ("invoke", "g", 1)),
         ("NotGranted", ("invoke", "ff", 1)),
         ("NotGranted", ("invoke", "img:7", 1)),

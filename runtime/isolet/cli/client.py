@@ -31,7 +31,7 @@ _LAYERS = "/2018-10-31/layers"
 _TAGS = "/2017-03-31/tags"
 _LOGS = "Logs_20140328"
 # By the prefix of X-Amz-Target; everything else is Lambda's, or our own.
-_SIGNING_NAMES = {_LOGS: "logs", "secretsmanager": "secretsmanager"}
+_SIGNING_NAMES = {_LOGS: "logs", "secretsmanager": "secretsmanager", "AWSEvents": "events"}
 
 _CONNECT_S = 5.0
 # An answer may take as long as the longest function, and its way here.

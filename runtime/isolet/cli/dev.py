@@ -20,7 +20,7 @@ from ..config import Config
 from ..errors import IsoletError
 from . import console, deploy, logs
 from .client import Client, Refused
-from .credentials import TEST
+from .credentials import TEST, is_local
 from .deployment import deployed
 from .options import FAILED, Verb, show_error
 from .serve import configuration, log_to_stderr
@@ -88,8 +88,9 @@ async def _develop(directory: Path, config: Config) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with embedded(config) as server:
         console.say(f"isolet dev serves on {server.url} (data in {config.data})")
-        console.warn(f"whoever is on this machine may sign with {TEST_ID}/{TEST_SECRET}, everybody's key pair")
-        with Client(server.url, TEST) as client:
+        if private := is_local(server.url):
+            console.warn(f"whoever is on this machine may sign with {TEST_ID}/{TEST_SECRET}, everybody's key pair")
+        with Client(server.url, TEST if private else None) as client:
             session = _Session(directory, client)
             changes = awatch(directory, watch_filter=DefaultFilter(ignore_paths=[config.data.resolve()]))
             # It watches from its first step on, which it makes before the first build: what changes then is not missed.
