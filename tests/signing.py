@@ -19,14 +19,26 @@ def signed(
     body: bytes = b"",
     *,
     by: Signer = TEST,
-    service: str = "lambda",
+    service: str = "",
     now_s: float | None = None,
 ) -> list[tuple[str, str]]:
     """`headers`, which say the Host, and those that sign them; `target` is the path and query."""
     path, _, query = target.partition("?")
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-    added = by.sign(service, method, path, query, raw, body, time.time() if now_s is None else now_s)
+    added = by.sign(service or service_of(raw), method, path, query, raw, body, time.time() if now_s is None else now_s)
     return [*headers, *((name.decode("latin-1"), value.decode("latin-1")) for name, value in added)]
+
+
+SERVICES = {b"Logs_20140328": "logs", b"AWSEvents": "events", b"GraniteServiceVersion20100801": "monitoring"}
+
+
+def service_of(headers: Sequence[tuple[bytes, bytes]]) -> str:
+    """The service that a request is for, in its scope's words."""
+    for name, value in headers:
+        if name.lower() == b"x-amz-target":
+            prefix = value.partition(b".")[0]
+            return SERVICES.get(prefix, prefix.decode("latin-1"))
+    return "lambda"
 
 
 class Signing(httpx.Auth):
@@ -39,7 +51,15 @@ class Signing(httpx.Auth):
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         path, _, query = request.url.raw_path.decode("ascii").partition("?")
-        added = self.by.sign("lambda", request.method, path, query, request.headers.raw, request.content, time.time())
+        added = self.by.sign(
+            service_of(request.headers.raw),
+            request.method,
+            path,
+            query,
+            request.headers.raw,
+            request.content,
+            time.time(),
+        )
         for name, value in added:
             request.headers[name.decode("ascii")] = value.decode("latin-1")
         yield request

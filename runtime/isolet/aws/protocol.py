@@ -8,6 +8,7 @@ Laws:
   anything else is a defect, is logged with its request id, and says nothing of itself.
 - The account is known before anything that a request says is looked at: who is not let in costs no parsing and learns
   nothing of what is here.
+- A signature counts for the service that is in its scope, and no other.
 - An operation of the model without a handler is refused by name.
 """
 
@@ -21,7 +22,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from ..errors import IsoletError, UnknownOperation, UnsupportedOperation
+from ..errors import InvalidSignature, IsoletError, UnknownOperation, UnsupportedOperation
 from ..model import DEFAULT_TENANT
 from . import models
 from .faults import fault
@@ -92,6 +93,8 @@ class Protocol:
 
     async def _call(self, route: Route, tenant: str, request: Request, request_id: str) -> Answer:
         served = self._served[route.model.name]
+        if request.signed_for not in ("", route.model.signing_name):
+            raise InvalidSignature(f"Credential should be scoped to correct service: '{route.model.signing_name}'.")
         handler = served.service.operations.get(route.operation)
         if handler is None:
             raise UnsupportedOperation(
