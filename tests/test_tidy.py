@@ -70,7 +70,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "keeper",
         "worker",
     ),
-    ("server", "doctor"),
+    ("admission", "operating", "server", "doctor"),
     ("cli",),
 )
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}

@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import ipaddress
 import logging
 import os
 import signal
@@ -29,31 +28,29 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 import uvloop
 
 from . import builder
-from .accounts import TEST_ID, TEST_SECRET, Accounts, TestPair
+from .accounts import TestPair
+from .admission import is_private, require_keys, taken_pair
 from .aws_clients import Clients
 from .building import BuildRequest
 from .builds import Build
-from .clock import SystemClock
 from .config import Config
 from .engine import selftest
-from .errors import EngineFault, InvalidParameter, StorageUnavailable, ToolchainMissing, WorkerLost
-from .fleet import Fleet
+from .errors import EngineFault, InvalidParameter, ToolchainMissing
 from .front.protocol import protocol_factory
 from .keeper import Keeper
 from .languages.toolchain import cache_directory
 from .limits import TURN_S
-from .link import SOCKET_PATH_BYTES_MAX, Link, connect, listen, pair, refused, short_path
+from .link import SOCKET_PATH_BYTES_MAX, Link, listen, pair
 from .model import SnapshotInfo
+from .operating import operated
 from .retry import Delays
 from .storage.artifacts import Artifacts, read_key
-from .storage.database import Database
-from .storage.keys import Keys
+from .storage.files import make_data_directory
 from .storage.packages import Packages
 from .supervisor import Role, Supervisor
 from .tally import Column, Tally
@@ -109,62 +106,8 @@ def serve(
 
 def prepare(config: Config) -> None:
     """Makes the data directory and its key. Raises StorageUnavailable."""
-    try:
-        config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as reason:
-        raise StorageUnavailable(
-            f"the data directory {config.data} cannot be used ({reason.strerror}); choose another with --data"
-        ) from None
+    make_data_directory(config.data)
     read_key(config.key_path)
-
-
-def is_private(host: str) -> bool:
-    """Whether only this machine reaches the address that `host` is. Raises InvalidParameter."""
-    try:
-        name = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][4][0]
-    except OSError as reason:
-        raise InvalidParameter(
-            f"cannot listen on {host} ({reason.strerror}); choose another address with --host"
-        ) from None
-    address = ipaddress.ip_address(str(name).partition("%")[0])
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
-
-
-def taken_pair(config: Config, private: TestPair) -> TestPair:
-    """When `test`/`test` signs: as `private` says, and never where others than this machine reach us."""
-    return private if is_private(config.host) else TestPair.NEVER
-
-
-async def require_keys(config: Config, private: TestPair) -> str:
-    """What a person should know of who will be let in, "" for nothing. Raises InvalidParameter, StorageUnavailable."""
-    taken = taken_pair(config, private)
-    keys = await _keys(config)
-    if taken is TestPair.NEVER and not len(keys):
-        raise InvalidParameter(
-            f"others than this machine reach {config.host}, and there is no access key by which to tell them apart; "
-            f"make one first: isolet keys create --data {config.data}"
-        )
-    if taken is TestPair.ALWAYS:
-        return f"whoever is on this machine may sign with {TEST_ID}/{TEST_SECRET}, everybody's key pair"
-    if taken is TestPair.UNTIL_KEYS and not keys.any:
-        return (
-            f"whoever is on this machine may sign with {TEST_ID}/{TEST_SECRET}, everybody's key pair; "
-            "the first `isolet keys create` ends that"
-        )
-    return ""
-
-
-async def _keys(config: Config) -> Keys:
-    """Those of a data directory that nobody serves at the moment."""
-    database = Database(config.database_path)
-    keys = Keys(database, SystemClock(), config.secrets_key_path)
-    if config.database_path.exists():
-        await database.open()
-        try:
-            await keys.load()
-        finally:
-            await database.close()
-    return keys
 
 
 def require_engine() -> None:
@@ -264,17 +207,6 @@ def make_keeper(config: Config, private: TestPair) -> Keeper:
     )
 
 
-@contextlib.asynccontextmanager
-async def operated(config: Config, keeper: Keeper) -> AsyncIterator[None]:
-    """While the block lasts, this user's `isolet keys` reaches the keeper (cli/keys.py)."""
-    with short_path(config.operator_path) as path:
-        listener = await listen(path, lambda link: keeper.accounts.serve)
-        try:
-            yield
-        finally:
-            await listener.close()
-
-
 def _build(config: Config) -> Build:
     cache = _cache()
 
@@ -302,37 +234,6 @@ def _evict(config: Config) -> Callable[[Collection[str]], object]:
     return artifacts.evict
 
 
-async def operate(config: Config, operation: str, body: list[str]) -> Any:
-    """What `Accounts.serve` answers: of the keeper that has the data directory, or without one. Raises its errors,
-    InvalidParameter (there is no data directory), StorageUnavailable."""
-    if operation != "create" and not config.data.is_dir():
-        raise InvalidParameter(f"there is no data directory {config.data}; name the server's with --data")
-    prepare(config)
-    with short_path(config.operator_path) as path:
-        link = await _keeper_at(path)
-        if link is not None:
-            try:
-                return await link.request(operation, body)
-            finally:
-                await link.close()
-    database = Database(config.database_path)
-    clock = SystemClock()
-    await database.open()
-    try:
-        keys = Keys(database, clock, config.secrets_key_path)
-        await keys.load()
-        return await Accounts(keys, Fleet(), clock, TestPair.NEVER).serve(operation, body)
-    finally:
-        await database.close()
-
-
-async def _keeper_at(path: Path) -> Link | None:
-    try:
-        return await connect(path, lambda link: refused)
-    except WorkerLost:
-        return None
-
-
 def run_keeper(config: Config, path: Path, sockets: list[socket.socket], ready: Callable[[], None]) -> None:
     """The keeper's whole life, in its process."""
     _close(sockets)
@@ -344,7 +245,7 @@ def run_keeper(config: Config, path: Path, sockets: list[socket.socket], ready: 
         await keeper.open()
         listener = await listen(path, keeper.serve)
         try:
-            async with operated(config, keeper):
+            async with operated(config, keeper.accounts):
                 ready()
                 await stop.wait()
         finally:
@@ -485,7 +386,7 @@ async def embedded(config: Config) -> AsyncIterator[Embedded]:
         serving = asyncio.ensure_future(server.serve(sockets))
         await server.serving.wait()
         try:
-            async with operated(config, keeper):
+            async with operated(config, keeper.accounts):
                 yield Embedded(url_of(config.host, sockets[0].getsockname()[1]), worker, keeper)
         finally:
             server.stop()

@@ -119,6 +119,6 @@ def _shown(key: dict[str, Any]) -> dict[str, str]:
 
 def _ask(config: Config, operation: str, body: list[str]) -> Any:
     """What the server that has the data directory answers, or the database where none runs."""
-    from ..server import operate  # here: everything; `--help` need not wait for it
+    from ..operating import operate  # here: a database and a link; `--help` need not wait for them
 
     return asyncio.run(operate(config, operation, body))

@@ -10,6 +10,8 @@ import os
 import secrets
 from pathlib import Path
 
+from ..errors import StorageUnavailable
+
 PARTIAL = ".partial"
 
 
@@ -32,6 +34,16 @@ def create(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(descriptor)
+
+
+def make_data_directory(path: Path) -> None:
+    """The directory is there, for its owner only if it is new. Raises StorageUnavailable."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as reason:
+        raise StorageUnavailable(
+            f"the data directory {path} cannot be used ({reason.strerror}); choose another with --data"
+        ) from None
 
 
 def sync_directory(path: Path) -> None:
