@@ -143,6 +143,16 @@ def test_a_clock_that_is_an_hour_off_is_refused(two: Two, hours: int) -> None:
         assert words.startswith("Signature expired:" if hours < 0 else "Signature not yet current:")
 
 
+def test_a_presigned_url_is_its_signers_request_and_no_other(two: Two) -> None:
+    ours = two.client("lambda", two.one)
+    deploy(ours, "lent")
+    url = ours.generate_presigned_url("get_function_configuration", Params={"FunctionName": "lent"}, ExpiresIn=60)
+    assert httpx.get(url).json()["FunctionArn"] == f"arn:aws:lambda:us-east-1:{ONE}:function:lent"
+    for changed in (url.replace("lent", "mine"), url.replace("Expires=60", "Expires=61")):
+        assert httpx.get(changed).status_code == 403
+    assert httpx.delete(url.replace("/configuration", "")).status_code == 403
+
+
 def test_unsigned_requests_learn_nothing(two: Two) -> None:
     url = two.server.url
     for method, path in (
