@@ -15,7 +15,8 @@ import pytest
 from isolet import limits
 from isolet.errors import Conflict, StorageUnavailable
 from isolet.storage import database as module
-from isolet.storage.database import APPLICATION_ID, MIGRATIONS, Database
+from isolet.storage.database import APPLICATION_ID, Database
+from isolet.storage.schema import MIGRATIONS
 
 
 def run(main: Callable[[], Awaitable[None]]) -> None:

@@ -14,9 +14,10 @@ from isolet.errors import ResourceExists, UnknownLogs
 from isolet.frames import pack
 from isolet.model import Logging
 from isolet.records import Batch, Record
-from isolet.storage.database import MIGRATIONS, Database
+from isolet.storage.database import Database
 from isolet.storage.intake import Intake
 from isolet.storage.logs import START, Logs, Place
+from isolet.storage.schema import MIGRATIONS
 
 TENANT = "000000000000"
 _TEXT = Logging()
