@@ -108,6 +108,7 @@ def native(case: Case, directory: Path, *runner: str | Path) -> dict[str, Outcom
             "LANG": "en_US.UTF-8",
             "TZ": "UTC",
             **settings.environment,
+            "_X_AMZN_TRACE_ID": "Root=1-6b0979c2-000000000000000000000000",
         },
     }
     command = runner or ("-I", HERE / "native.py")
@@ -140,6 +141,7 @@ _VARYING = re.compile(
     _ID.pattern
     + r"|\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.,]\d{3}(?:Z|[+]\d{4})"
     + r"|\b1[6-9]\d{11}\b"
+    + r"|\b1-[0-9a-f]{8}-[0-9a-f]{24}\b"  # trace ids: every invocation has one
     + r"|\b\d+\.\d+ ms\b"
 )
 _HOST_LINE = re.compile(r"(START|END|REPORT) RequestId: .*")
