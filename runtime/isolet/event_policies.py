@@ -53,8 +53,8 @@ def depart(db: sqlite3.Connection, tenant: str, name: str) -> None:
 
 def forget(db: sqlite3.Connection) -> None:
     """Removes what was kept for events that have ended."""
-    db.execute("DELETE FROM departed WHERE NOT EXISTS (SELECT 1 FROM events WHERE"
-               " events.tenant = departed.tenant AND events.name = departed.name)")  # fmt: skip
+    waits = "SELECT 1 FROM events WHERE events.tenant = departed.tenant AND events.name = departed.name"
+    db.execute(f"DELETE FROM departed WHERE NOT EXISTS ({waits})")
 
 
 def _departed(db: sqlite3.Connection, tenant: str, name: str, qualifier: str) -> EventPolicy:

@@ -503,6 +503,10 @@ def test_event_source_mappings_are_kept(aws: Any, function: str) -> None:
     assert [(one["BatchSize"], one["State"]) for one in listed] == [(5, "Disabled")]
     assert aws.delete_event_source_mapping(UUID=made["UUID"])["State"] == "Deleting"
     assert refusal(aws.get_event_source_mapping, UUID=made["UUID"])[:2] == ("ResourceNotFoundException", 404)
+    stream = "arn:aws:kinesis:us-east-1:000000000000:stream/orders"
+    unplaced = refusal(aws.create_event_source_mapping, FunctionName=function, EventSourceArn=stream)
+    assert unplaced[0] == "InvalidParameterValueException"
+    assert "'startingPosition'" in unplaced[2]
     nobody = refusal(aws.create_event_source_mapping, FunctionName="nobody", EventSourceArn=source)
     assert nobody[0] == "InvalidParameterValueException"
 

@@ -97,16 +97,13 @@ class Functions:
         ref = names.function_of(call)
         function = await self.found(ref)
         tags = {**function.tags, **tags_of(function.settings)}
-        kept = await self._reserved(ref)
+        kept = await self._deployments.reserved(ref.tenant, ref.name)
         return {
             "Configuration": configuration(function, ref.qualifier),
             "Code": {"RepositoryType": "S3", "Location": self._locate(call.origin, function.package_digest)},
             "Tags": tags or None,
             "Concurrency": None if kept is None else {"ReservedConcurrentExecutions": kept},
         }
-
-    async def _reserved(self, ref: FunctionRef) -> int | None:
-        return await self._deployments.reserved(ref.tenant, ref.name)
 
     async def get_configuration(self, call: Call) -> Shape:
         ref = names.function_of(call)

@@ -52,8 +52,8 @@ class Mappings:
         source = call.get("EventSourceArn") or ""
         kind = _kind(call, source)
         if kind in _STREAMS and not call.get("StartingPosition"):
-            raise InvalidParameter("1 validation error detected: Value null at 'startingPosition' failed to satisfy "
-                                   "constraint: Member must not be null.")  # fmt: skip
+            missing = "Value null at 'startingPosition' failed to satisfy constraint: Member must not be null."
+            raise InvalidParameter(f"1 validation error detected: {missing}")
         document: Document = {
             "UUID": str(uuid.uuid4()),
             "FunctionArn": ref.arn(),
