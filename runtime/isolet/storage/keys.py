@@ -11,7 +11,6 @@ Laws:
 from __future__ import annotations
 
 import logging
-import re
 import secrets
 import sqlite3
 import string
@@ -24,6 +23,7 @@ from ..clock import Clock
 from ..errors import CallRefused, InvalidParameter
 from .database import Database
 from .sealing import Sealing
+from .tenants import check_account
 
 logger = logging.getLogger("isolet.keys")
 
@@ -95,8 +95,7 @@ class Keys:
 
     async def create(self, account: str, description: str = "") -> tuple[AccessKey, str]:
         """(a new key, its secret). Raises InvalidParameter, CallRefused (LimitExceeded), StorageUnavailable."""
-        if not re.fullmatch(r"\d{12}", account, re.ASCII):
-            raise InvalidParameter(f"{account[:64]!r} is no account; write its twelve digits, such as 123456789012")
+        check_account(account)
         if len(description) > _DESCRIPTION_CHARS_MAX or not description.isprintable():
             raise InvalidParameter(f"a description is one line of at most {_DESCRIPTION_CHARS_MAX} characters")
         if len(self._valid) >= limits.ACCESS_KEYS_MAX:

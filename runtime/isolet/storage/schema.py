@@ -321,4 +321,13 @@ MIGRATIONS = (
         revoked_ms INTEGER
     ) WITHOUT ROWID;
     """,
+    # What the operator set for tenants: whose isolates they share a process with, and limits that are not the default.
+    """
+    CREATE TABLE tenants (
+        account TEXT PRIMARY KEY,
+        tier TEXT NOT NULL DEFAULT 'standard',
+        own INTEGER NOT NULL DEFAULT 0,
+        limits TEXT NOT NULL DEFAULT '{}'
+    ) WITHOUT ROWID;
+    """,
 )
