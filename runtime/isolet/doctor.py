@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import importlib.metadata
 import json
 import os
@@ -102,7 +103,29 @@ def _wasmtime(_config: Config) -> _Answer:
         return _wrong("not installed", cure)
     if version.partition(".")[0] != _WASMTIME_MAJOR:
         return _wrong(f"{version}, whose C API and artifacts are others", cure)
-    return _fine(version)
+    from .engine.advisories import loaded
+
+    release, said = loaded()
+    of_library = ".".join(map(str, release)) if said else "an unknown release"
+    return _fine(version if of_library == version else f"{version}, which carries the library of {of_library}")
+
+
+# After so long, there will be advisories that this release of isolet has not heard of.
+_ADVISORIES_DAYS_MAX = 60
+
+
+def _advisories(_config: Config) -> _Answer:
+    from .engine.advisories import exposures, loaded, read
+
+    as_of, known = read()
+    concerning = list(exposures(loaded()[0], known))
+    reached = [exposure.advisory.id for exposure in concerning if exposure.reached]
+    found = f"{len(concerning)} known of this wasmtime as of {as_of}, {len(reached)} through what is in use"
+    if reached:
+        return _wrong(f"{found}: {', '.join(reached)}", "upgrade isolet; `isolet doctor --advisories` says more")
+    if (datetime.date.today() - as_of).days > _ADVISORIES_DAYS_MAX:
+        return _note(found, "that is long ago: upgrade isolet, or look at wasmtime's releases")
+    return _fine(found)
 
 
 def _processor(_config: Config) -> _Answer:
@@ -376,6 +399,7 @@ CHECKS: dict[str, Check] = {
     "data directory": Check("data", _data),
     "sync to disk": Check("data", _sync),
     "port": Check("data", _port),
+    "advisories": Check("engine", _advisories),
     "pool": Check("engine", _reservation, apart=True, revival=_MORE_SPACE),
     **{name: Check("engine", _of_selftest(name), True, cure) for name, (_, _, cure) in selftest.CHECKS.items()},
     "snapshot": Check("engine", _snapshot, apart=True),

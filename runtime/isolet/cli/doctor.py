@@ -19,6 +19,7 @@ _MARKS = {"fine": ("✓", "green"), "note": ("!", "yellow"), "wrong": ("✗", "b
 Examples:
   isolet doctor
   isolet doctor --data /var/lib/isolet
+  isolet doctor --advisories
   isolet doctor --json | jq '.[] | select(.verdict != "fine")'
 
 Exit status: 0 fit, perhaps with notes; 1 something is wrong.
@@ -32,14 +33,19 @@ Exit status: 0 fit, perhaps with notes; 1 something is wrong.
     type=click.Path(path_type=Path),
     help="The server's configuration.  [default: isolet.toml, if there is one]",
 )
+@click.option(
+    "--advisories", is_flag=True, help="List what is known against this wasmtime, and why it does not reach us."
+)
 @as_json
 @click.pass_context
-def doctor(ctx: click.Context, data: str | None, path: Path | None, as_json: bool) -> None:
+def doctor(ctx: click.Context, data: str | None, path: Path | None, advisories: bool, as_json: bool) -> None:
     """Try the engine on this machine, and look at what a server needs of it.
 
     A guest runs into every wall (out of bounds, recursion, an infinite loop, its memory limit), a snapshot is made and
     restored, the pool is reserved, the disk is synced; each check that may crash has a process of its own.
     """
+    if advisories:
+        ctx.exit(_list_advisories(as_json))
     config = configuration(ctx, path, {"data": data})
     from ..doctor import CHECKS, Verdict, examine  # here: it brings the engine
 
@@ -68,3 +74,43 @@ def doctor(ctx: click.Context, data: str | None, path: Path | None, as_json: boo
         console.say("fit to serve")
     if wrong:
         ctx.exit(FAILED)
+
+
+def _list_advisories(as_json: bool) -> int:
+    """The exit status: 1 if one of them reaches this server."""
+    from ..engine.advisories import NEEDS, exposures, loaded, read
+
+    as_of, known = read()
+    release, said = loaded()
+    concerning = list(exposures(release, known))
+    reached = [exposure for exposure in concerning if exposure.reached]
+    if as_json:
+        console.say_json(
+            {
+                "as_of": as_of.isoformat(),
+                "wasmtime": ".".join(map(str, release)),
+                "told_by_the_library": said,
+                "advisories": [
+                    {
+                        "id": exposure.advisory.id,
+                        "date": exposure.advisory.date.isoformat(),
+                        "summary": exposure.advisory.summary,
+                        "fixed": [".".join(map(str, version)) for version in exposure.advisory.fixed],
+                        "reached": exposure.reached,
+                        "absent": {need: NEEDS[need][0] for need in exposure.absent},
+                    }
+                    for exposure in concerning
+                ],
+            }
+        )
+        return FAILED if reached else 0
+    assumed = "" if said else " (assumed: the library does not say)"
+    console.say(f"wasmtime {'.'.join(map(str, release))}{assumed}, as of {as_of}", "bold")
+    for exposure in concerning:
+        mark, style = _MARKS["wrong" if exposure.reached else "fine"]
+        advisory = exposure.advisory
+        console.say_parts((f"  {mark} ", style), (f"{advisory.id}  {advisory.date}  ", ""), (advisory.summary, "dim"))
+        for need in exposure.absent[:1]:
+            console.say_parts((f"      {need}: {NEEDS[need][0]}", "dim"))
+    console.say(f"{len(concerning)} known, {len(reached)} through what is in use")
+    return FAILED if reached else 0
