@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from isolet import config as module
-from isolet.config import KEYS, VARIABLES, Config, load, variable
+from isolet.config import KEYS, VARIABLES, Config, HttpDoor, load, variable
 from isolet.errors import ConfigInvalid
 from isolet.limits import GIB, MIB
 
@@ -60,6 +60,12 @@ def test_prices_are_exact(tmp_path: Path) -> None:
     config = load(written(tmp_path, "[billing]\nper_gb_second = 0.1\nper_billion_fuel = 2\n"), {})
     assert config.prices.per_gb_second == Decimal("0.1")
     assert config.prices.per_billion_fuel == Decimal(2)
+
+
+def test_the_doors_bounds_are_the_operators(tmp_path: Path) -> None:
+    text = "[http]\nconnections = 500\nconnections_per_address = 500\nheaders_s = 2.5\n"
+    http = load(written(tmp_path, text), {"ISOLET_HTTP_KEEP_ALIVE_S": "300"}).http
+    assert http == HttpDoor(connections=500, connections_per_address=500, headers_s=2.5, keep_alive_s=300)
 
 
 def test_configuration_is_frozen() -> None:

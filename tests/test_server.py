@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -22,6 +23,8 @@ from typing import Any
 import httpx
 import pytest
 
+from isolet import server
+from isolet.config import Config
 from isolet.engine.engine import wat
 from signing import Signing
 
@@ -134,6 +137,27 @@ def serving(data: Path, workers: int = 2) -> Iterator[Server]:
     finally:
         if server.process.poll() is None:
             server.end(signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "raised", "connections"),
+    [
+        (1_024, 1 << 20, 10_200, 10_000),
+        (1_024, 4_096, 4_096, 3_896),
+        (1_024, resource.RLIM_INFINITY, 10_200, 10_000),
+        (20_000, 20_000, 20_000, 10_000),
+        (100, 100, 100, 1),
+    ],
+)
+def test_connections_leave_a_worker_the_descriptors_that_it_needs_itself(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, raised: int, connections: int
+) -> None:
+    now = [(soft, hard)]
+    monkeypatch.setattr(resource, "getrlimit", lambda which: now[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda which, both: now.append(both))
+    server.raise_descriptors(Config())
+    assert now[-1] == (raised, hard)
+    assert server.http_limits(Config()).connections == connections
 
 
 def test_function_is_deployed_called_and_deleted(tmp_path: Path) -> None:

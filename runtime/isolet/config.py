@@ -26,6 +26,14 @@
     memory_bytes = "2 GiB"
     at_once = 2
 
+    [http]
+    connections = 10000               # open ones, per worker …
+    connections_per_address = 2000    # … and of one address among them. Behind a proxy all have the proxy's: set it to
+                                      # the same as `connections`
+    headers_s = 10                    # in which a request's headers must have come
+    body_bytes_per_s = 1024           # slower bodies, and slower readers, are cut off
+    keep_alive_s = 75                 # how long a connection may be idle: longer than a proxy in front keeps its own
+
     [outbound]
     private = []                      # addresses that are not public and that functions may fetch from, where their
                                       # grant names host and port: ["127.0.0.1", "10.1.0.0/16"]. Whoever may deploy
@@ -110,6 +118,17 @@ class AsynchronousDelays:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpDoor:
+    """What a worker's port takes."""
+
+    connections: int = limits.CONNECTIONS_MAX
+    connections_per_address: int = limits.CONNECTIONS_ADDRESS_MAX
+    headers_s: float = limits.HEADERS_TIMEOUT_S
+    body_bytes_per_s: int = limits.BODY_BYTES_PER_S_MIN
+    keep_alive_s: float = limits.KEEP_ALIVE_S
+
+
+@dataclass(frozen=True, slots=True)
 class AwsClients:
     """What aws_clients.py makes clients from."""
 
@@ -143,6 +162,7 @@ class Config:
     build: BuildLimits = BuildLimits()
     routes_ack_s: float = limits.ROUTES_ACK_S
     request_s: float = limits.CONTROL_REQUEST_S
+    http: HttpDoor = HttpDoor()
     outbound_private: tuple[Network, ...] = ()
     otel_endpoint: str = ""
     asynchronous: AsynchronousDelays = AsynchronousDelays()
@@ -313,6 +333,11 @@ KEYS: Mapping[str, Parse] = {
     "build.wall_s": _whole(1, 3_600),
     "build.memory_bytes": _size(256 * limits.MIB, 64 * limits.GIB),
     "build.at_once": _whole(1, 64),
+    "http.connections": _whole(1, 1_000_000),
+    "http.connections_per_address": _whole(1, 1_000_000),
+    "http.headers_s": _seconds(1, 300),
+    "http.body_bytes_per_s": _whole(1, limits.GIB),
+    "http.keep_alive_s": _seconds(1, 3_600),
     "outbound.private": _networks,
     "asynchronous.retry_s": _seconds(0, 3_600),
     "asynchronous.throttle_s": _seconds(0.01, 300),
@@ -418,6 +443,7 @@ def _assembled(values: dict[str, Any]) -> Config:
         **section("cache."),
         build=BuildLimits(**section("build.")),
         **section("control."),
+        http=HttpDoor(**section("http.")),
         aws=AwsClients(**section("aws.")),
         asynchronous=AsynchronousDelays(**section("asynchronous.")),
         **{f"otel_{key}": value for key, value in section("otel.").items()},

@@ -149,19 +149,16 @@ def _features() -> frozenset[str]:
     return frozenset()
 
 
-# What a worker needs beside its connections: libraries, the loop, the link, artifacts.
-_DESCRIPTORS_BESIDE = 200
-
-
-def _descriptors(_config: Config) -> _Answer:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = limits.CONNECTIONS_MAX + _DESCRIPTORS_BESIDE
-    if soft == resource.RLIM_INFINITY or soft >= needed:
-        return _fine("unlimited" if soft == resource.RLIM_INFINITY else f"{soft:,}")
-    cure = f"ulimit -n {needed}" if hard == resource.RLIM_INFINITY or hard >= needed else "raise the hard limit, too"
-    if soft < 2 * _DESCRIPTORS_BESIDE:
-        return _wrong(f"{soft:,} open files at most, and a worker needs {2 * _DESCRIPTORS_BESIDE}", cure)
-    return _note(f"{soft:,} open files at most, so fewer than {limits.CONNECTIONS_MAX:,} connections a worker", cure)
+def _descriptors(config: Config) -> _Answer:
+    # `serve` raises the soft limit as far as it needs to (server.py).
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    connections, beside = config.http.connections, limits.DESCRIPTORS_BESIDE
+    if hard == resource.RLIM_INFINITY or hard >= connections + beside:
+        return _fine("unlimited" if hard == resource.RLIM_INFINITY else f"{hard:,}")
+    cure = f"raise the hard limit: ulimit -Hn {connections + beside}"
+    if hard < 2 * beside:
+        return _wrong(f"{hard:,} open files at most, and a worker needs {2 * beside}", cure)
+    return _note(f"{hard:,} open files at most, so fewer than {connections:,} connections a worker", cure)
 
 
 def _address_space(config: Config) -> _Answer:

@@ -254,6 +254,13 @@ HEADERS_TIMEOUT_S = 10.0
 BODY_BYTES_PER_S_MIN = 1_024
 KEEP_ALIVE_S = 75.0
 CONNECTIONS_MAX = 10_000
+# Those of one peer: of an IPv4 address, or of an IPv6 one's /64, all of which a household has. A fifth of all, so that
+# no single one shuts the door for others. Behind a proxy every connection comes from the proxy's address: raise it
+# there (`http.connections_per_address`) to what all may have, and let the proxy count its clients.
+CONNECTIONS_ADDRESS_MAX = 2_000
+assert 4 * CONNECTIONS_ADDRESS_MAX < CONNECTIONS_MAX, "one address is not a crowd"
+# Descriptors that a worker keeps for artifacts, packages, the link and the loop: connections may have the others.
+DESCRIPTORS_BESIDE = 200
 PIPELINED_MAX = 64
 # Deadlines are checked by one sweep over all connections, not by a timer each: they hold to within one such step.
 SWEEP_S = 1.0

@@ -19,6 +19,7 @@ import contextlib
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -41,10 +42,11 @@ from .builds import Build
 from .config import Config
 from .engine import selftest
 from .errors import EngineFault, InvalidParameter, ToolchainMissing
+from .front.door import HttpLimits
 from .front.protocol import protocol_factory
 from .keeper import Keeper
 from .languages.toolchain import cache_directory
-from .limits import TURN_S
+from .limits import DESCRIPTORS_BESIDE, TURN_S
 from .link import SOCKET_PATH_BYTES_MAX, Link, listen, pair
 from .model import SnapshotInfo
 from .operating import operated
@@ -85,6 +87,7 @@ def serve(
     prepare(config)
     warning = asyncio.run(require_keys(config, TestPair.UNTIL_KEYS))
     require_engine()
+    raise_descriptors(config)
     sockets = bind(config.host, config.port, config.workers)
     if warning:
         on_warning(warning)
@@ -108,6 +111,30 @@ def prepare(config: Config) -> None:
     """Makes the data directory and its key. Raises StorageUnavailable."""
     make_data_directory(config.data)
     read_key(config.key_path)
+
+
+def raise_descriptors(config: Config) -> None:
+    """As many open files as all connections need, where the machine allows it: shells give 1,024, for the sake of
+    select(2), which nothing here uses. Precedent: Go's runtime does so at start."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = config.http.connections + DESCRIPTORS_BESIDE
+    wanted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def http_limits(config: Config) -> HttpLimits:
+    """What a worker's door takes: no more connections than leave it the descriptors that it needs itself."""
+    http = config.http
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    room = http.connections if soft == resource.RLIM_INFINITY else max(1, soft - DESCRIPTORS_BESIDE)
+    return HttpLimits(
+        connections=min(http.connections, room),
+        connections_per_address=http.connections_per_address,
+        headers_timeout_s=http.headers_s,
+        body_bytes_per_s=http.body_bytes_per_s,
+        keep_alive_s=http.keep_alive_s,
+    )
 
 
 def require_engine() -> None:
@@ -301,6 +328,7 @@ def make_worker(config: Config, tally: Column | None = None) -> Worker:
         request_s=config.request_s,
         billing_step_ms=config.billing_step_ms,
         tally=tally,
+        http_limits=http_limits(config),
     )
 
 

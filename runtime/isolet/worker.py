@@ -22,7 +22,7 @@ from .front.acceptance import Acceptance
 from .front.app import make_app
 from .front.attempts import Attempts
 from .front.callers import Callers
-from .front.door import Door
+from .front.door import Door, HttpLimits
 from .hostcalls.table import IMPORTS
 from .invoker import Invoker
 from .link import Link
@@ -56,6 +56,7 @@ class Worker:
         billing_step_ms: int = 1,
         request_s: float = limits.CONTROL_REQUEST_S,
         tally: Column | None = None,
+        http_limits: HttpLimits | None = None,
     ) -> None:
         # Names log streams and usage: unique among all workers that ever were.
         self.name = secrets.token_hex(16)
@@ -84,6 +85,7 @@ class Worker:
             self.invoker,
             self.callers,
             acceptance=Acceptance(self._ask),
+            http_limits=http_limits,
             billing_step_ms=billing_step_ms,
         )
         self.attempts = Attempts(self.routes.find, self.invoker.invoke)

@@ -6,7 +6,7 @@ from uuid import RFC_4122, UUID
 
 from front.house import Somebody
 from isolet.clock import ManualClock
-from isolet.front.door import Door, HttpLimits
+from isolet.front.door import Door, HttpLimits, peer_of
 from isolet.routing import RoutingTable
 
 
@@ -75,6 +75,30 @@ def test_crowded_door_gives_idle_connections_a_moment_only() -> None:
     assert door.idle_allowed_s() == door.limits.keep_alive_s
     door.connections.update(Idle(0) for _ in range(3))
     assert door.idle_allowed_s() == 1.0
+
+
+def test_an_address_has_its_share_and_gives_back_what_it_leaves() -> None:
+    door = make_door(ManualClock(), connections=10, connections_per_address=2)
+    door._timer = object()  # type: ignore[assignment]  # no loop runs here
+    members = [Idle(0) for _ in range(4)]
+    assert [door.joined(member, "192.0.2.1") for member in members[:2]] == ["", ""]
+    assert "2 connections of your address" in door.joined(members[2], "192.0.2.1")
+    assert door.joined(members[3], "192.0.2.2") == ""
+    assert door.joined(Idle(0)) == "", "who has no address (a UNIX socket) is not counted"
+    door.left(members[0], "192.0.2.1")
+    door.left(members[2], "192.0.2.1")
+    assert door.joined(members[0], "192.0.2.1") == ""
+    for member, peer in [(members[0], 1), (members[1], 1), (members[3], 2)]:
+        door.left(member, f"192.0.2.{peer}")
+    assert not door.peers, "nothing is kept of who left"
+
+
+def test_a_peer_is_an_address_or_a_households_network() -> None:
+    assert peer_of("192.0.2.1") == peer_of("::ffff:192.0.2.1") == "192.0.2.1"
+    assert peer_of("2001:db8:1:2::3") == peer_of("2001:db8:1:2:ffff::") == "2001:db8:1:2::"
+    assert peer_of("2001:db8:1:3::3") != peer_of("2001:db8:1:2::3")
+    assert peer_of("fe80::1%eth0") == "fe80::"
+    assert peer_of("") == peer_of("unix") == ""
 
 
 def test_site_parts_are_remembered_and_bounded() -> None:

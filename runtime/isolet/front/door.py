@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
+from ipaddress import IPv6Address, ip_address
 from os import urandom
 from typing import Any, Protocol
 
@@ -77,6 +78,7 @@ class HttpLimits:
     keep_alive_s: float = limits.KEEP_ALIVE_S
     linger_s: float = limits.LINGER_S
     connections: int = limits.CONNECTIONS_MAX
+    connections_per_address: int = limits.CONNECTIONS_ADDRESS_MAX
     pipelined: int = limits.PIPELINED_MAX
     chunk_framing_bytes: int = limits.CHUNK_FRAMING_BYTES_MAX
     bodies_bytes: int = limits.BODIES_BYTES_MAX
@@ -137,6 +139,8 @@ class Door:
         self.billing_step_ms = billing_step_ms
         self.counters = Counters()
         self.connections: set[Member] = set()
+        # Of each peer (`peer_of`) how many of them.
+        self.peers: Counter[str] = Counter()
         # Connections whose answers wait for a slow reader.
         self.stalled: set[Member] = set()
         # Bytes of bodies received and not yet answered, in all connections.
@@ -219,19 +223,29 @@ class Door:
 
     # ── connections ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def joined(self, member: Member) -> bool:
-        """Notes a connection; False when there are too many and it must go."""
+    def joined(self, member: Member, peer: str = "") -> str:
+        """Notes a connection of `peer`; why it must go, or "" when there is room. The peer is what `left` is told."""
         self.counters.connections += 1
-        full = len(self.connections) >= self.limits.connections
+        refusal = ""
+        if len(self.connections) >= self.limits.connections:
+            refusal = f"{self.limits.connections:,} connections are open; try again later"
+        elif peer and self.peers[peer] >= self.limits.connections_per_address:
+            refusal = f"{self.limits.connections_per_address:,} connections of your address are open; close some"
         self.connections.add(member)
+        if peer:
+            self.peers[peer] += 1
         if self._timer is None:
             self.now_s = self.clock.monotonic_s()
             self._arm()
-        return not full
+        return refusal
 
-    def left(self, member: Member) -> None:
+    def left(self, member: Member, peer: str = "") -> None:
         self.connections.discard(member)
         self.stalled.discard(member)
+        if peer:
+            self.peers[peer] -= 1
+            if self.peers[peer] <= 0:
+                del self.peers[peer]
 
     def idle_allowed_s(self) -> float:
         """How long an idle connection may stay: near the cap, only a moment, so that idle ones make room."""
@@ -268,6 +282,17 @@ class Door:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def peer_of(address: str) -> str:
+    """What counts as one peer: an IPv4 address; of an IPv6 one the network that one household has. "" for none."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return ""
+    if not isinstance(parsed, IPv6Address):
+        return address
+    return str(parsed.ipv4_mapped or IPv6Address(int(parsed) >> 64 << 64))
 
 
 _BYTES = [f"{i:02x}" for i in range(256)]

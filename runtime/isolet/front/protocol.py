@@ -59,7 +59,7 @@ from ..errors import IsoletError, MalformedRequest, Overloaded, TooSlow, Unsuppo
 from . import events, wire
 from .asgi import flow_control
 from .dispatch import METHODS, body_bytes_max, dispatch
-from .door import Door
+from .door import Door, peer_of
 from .exchange import Exchange, Missing, Refusal
 from .head import Head, Headers, headers_bytes, read, without_upgrade
 from .refusals import body_too_large, headers_too_large, uri_too_long
@@ -99,6 +99,7 @@ class Connection(asyncio.Protocol):
         self.client: tuple[str, int] | None = None
         self.scheme: Literal["http", "https"] = "http"
         self.source_part = b""
+        self.peer = ""
         self.draining = False
         self._flow: FlowControl | None = None
         # None when nothing more is to be parsed: after a refusal, or the last request of the connection.
@@ -142,18 +143,17 @@ class Connection(asyncio.Protocol):
         self.scheme = "https" if is_ssl(transport) else "http"
         self.source_part = events.source_part(self.client[0] if self.client else "")
         self.server_state.connections.add(self)  # type: ignore[arg-type]
-        room = self.door.joined(self)
+        self.peer = peer_of(self.client[0]) if self.client else ""
+        refusal = self.door.joined(self, self.peer)
         self._since_s = self.door.now_s
         # The first request of a connection must come as soon as its headers must: there is no idleness before it.
         self._idle_allowed_s = self.door.limits.headers_timeout_s
-        if not room:
-            self._refuse(
-                Overloaded(f"{self.door.limits.connections:,} connections are open; try again later"), linger=False
-            )
+        if refusal:
+            self._refuse(Overloaded(refusal), linger=False)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.server_state.connections.discard(self)
-        self.door.left(self)
+        self.door.left(self, self.peer)
         self._abandon_all()
         if self._flow is not None:
             self._flow.resume_writing()
