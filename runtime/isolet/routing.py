@@ -129,8 +129,11 @@ class Match(NamedTuple):
 
 def reserved(path: str) -> bool:
     """True for paths that declared routes cannot have."""
-    first = path[1:].partition("/")[0]
-    return first in RESERVED or _API_VERSION.fullmatch(first) is not None
+    return _is_ours(path[1:].partition("/")[0])
+
+
+def _is_ours(first_segment: str) -> bool:
+    return first_segment in RESERVED or _API_VERSION.fullmatch(first_segment) is not None
 
 
 # A function's claim: the function, the route, and the names of its parameters from the left.
@@ -303,11 +306,13 @@ class RoutingTable:
 
     def route(self, method: str, path: str) -> Match | None:
         """The most specific declared route for `method` and `path` (no query, percent-encoded), or None."""
-        if not self._routed or reserved(path):
+        if not self._routed or path[:1] != "/":
             return None
         segments = path[1:].split("/")
         if "%" in path:
             segments = [unquote(segment) for segment in segments]
+        if _is_ours(segments[0]):
+            return None
         methods = ("HEAD", "GET", "ANY") if method == "HEAD" else (method, "ANY")
         found = _search(self._routes, segments, 0, (), methods)
         if found is None:

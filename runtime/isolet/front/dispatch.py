@@ -35,10 +35,10 @@ METHODS = frozenset(
 
 def dispatch(connection: Connection, method: bytes, url: bytes, head: Head) -> Exchange:
     """The exchange for a request. Raises MalformedRequest for a request target that is none."""
-    if url[:1] != b"/":
-        url, head = _origin_form(url, head)
     if b"#" in url:
         raise MalformedRequest("the request target has a fragment")
+    if url[:1] != b"/":
+        url, head = _origin_form(method, url, head)
     raw_path, _, query = url.partition(b"?")
     path = raw_path.decode("ascii")
     routes = connection.door.routes
@@ -69,17 +69,20 @@ def body_bytes_max(exchange: Exchange, limits: HttpLimits) -> int:
     return limits.control_body_bytes if isinstance(exchange, AppExchange) else limits.payload_bytes
 
 
-def _origin_form(url: bytes, head: Head) -> tuple[bytes, Head]:
+def _origin_form(method: bytes, url: bytes, head: Head) -> tuple[bytes, Head]:
     """The path and query of an absolute URL, whose authority counts in place of Host (RFC 9112, 3.2.2)."""
     if url == b"*":
+        if method != b"OPTIONS":  # RFC 9112, 3.2.4
+            raise MalformedRequest("the request target * is for OPTIONS only")
         return url, head
     try:
         parsed = httptools.parse_url(url)
     except httptools.HttpParserInvalidURLError:
         raise MalformedRequest("the request target is no path and no URL") from None
-    if parsed.schema not in (b"http", b"https") or not parsed.host or parsed.userinfo:
+    if parsed.schema.lower() not in (b"http", b"https") or not parsed.host or parsed.userinfo:
         raise MalformedRequest("the request target is no path and no http URL")
-    authority = parsed.host if parsed.port is None else b"%b:%d" % (parsed.host, parsed.port)
+    host = b"[%b]" % parsed.host if b":" in parsed.host else parsed.host
+    authority = host if parsed.port is None else b"%b:%d" % (host, parsed.port)
     others = [(name, value) for name, value in head.headers if name.lower() != b"host"]
     target = parsed.path or b"/"
     return target + (b"?" + parsed.query if parsed.query else b""), read([(b"Host", authority), *others])
