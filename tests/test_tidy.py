@@ -71,6 +71,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "worker",
     ),
     ("admission", "operating", "server", "doctor"),
+    ("lab",),
     ("cli",),
 )
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}

@@ -329,7 +329,7 @@ class Invoker:
         self._wanted: Prepared | None = None
         # Who was given a spare, in that order; it may have been used since.
         self._spares: dict[int, Prepared] = {}
-        self._spares_max = spares_max
+        self.spares_max = spares_max
         self._sweep: Timer | None = None
         self._entropy: list[bytes] = []
 
@@ -420,7 +420,7 @@ class Invoker:
     def want_spare(self, prepared: Prepared) -> None:
         """Restores an isolate for the next invocation of this function, once the loop comes to it and is idle."""
         loaded = prepared.snapshot()
-        if self._wanted is None and self._spares_max and loaded is not None and loaded.info.baked:
+        if self._wanted is None and self.spares_max and loaded is not None and loaded.info.baked:
             self._wanted = prepared
             loop = self.scheduler.loop
             assert loop is not None
@@ -438,7 +438,7 @@ class Invoker:
         prepared.spare = isolate
         self._spares.pop(id(prepared), None)
         self._spares[id(prepared)] = prepared
-        if len(self._spares) > self._spares_max:
+        if len(self._spares) > self.spares_max:
             self._drop_spare(self._spares.pop(next(iter(self._spares))))
         if self._sweep is None:
             loop = self.scheduler.loop

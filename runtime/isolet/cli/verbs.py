@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from .bench import bench
 from .deploy import deploy
 from .dev import dev
 from .doctor import doctor
@@ -46,5 +47,5 @@ def main() -> None:
     pass
 
 
-for _verb in (serve, init, dev, deploy, list_, invoke, logs, usage, delete, secrets, keys, languages, doctor):
+for _verb in (serve, init, dev, deploy, list_, invoke, logs, usage, delete, secrets, keys, languages, bench, doctor):
     main.add_command(_verb)
