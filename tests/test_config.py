@@ -167,3 +167,11 @@ def test_endpoints_of_aws_are_urls(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match="ISOLET_AWS_SECRET_ACCESS_KEY") as refused:
         load(None, {"ISOLET_AWS_SECRET_ACCESS_KEY": "has a space"})
     assert "has a" not in str(refused.value)
+
+
+def test_bounds_of_workers_have_a_section(tmp_path: Path) -> None:
+    file = tmp_path / "isolet.toml"
+    file.write_text('[worker]\nmemory_bytes = "2 GiB"\nage_s_max = 0\n')
+    config = load(file, {"ISOLET_WORKER_REQUESTS_MAX": "5000"})
+    assert config.worker_memory_bytes == 2 << 30
+    assert (config.worker_requests_max, config.worker_age_s_max) == (5000, 0)

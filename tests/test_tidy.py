@@ -41,7 +41,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "lanes",
         "event_records",
     ),
-    ("engine", "storage", "supervisor"),
+    ("engine", "storage", "vitals", "watchdog", "supervisor"),
     ("hostcalls", "snapshot", "languages"),
     ("scheduler", "tally"),
     ("invoker", "upward"),

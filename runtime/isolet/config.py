@@ -20,6 +20,11 @@
     image_bytes = "512 MiB"           # of their memory images, per worker …
     idle_image_bytes = "32 MiB"       # … and of those that nobody called for a minute
 
+    [worker]                          # when one is replaced by a fresh one
+    memory_bytes = 0                  # resident. 0: what its limits allow, but no more than its share of the machine
+    requests_max = 1000000            # then a successor serves, and it ends what it has begun; 0: never
+    age_s_max = 86400                 # the same
+
     [build]
     cpu_s = 30
     wall_s = 60
@@ -159,6 +164,9 @@ class Config:
     snapshots: int = limits.SNAPSHOTS_LOADED_MAX
     image_bytes: int = limits.SNAPSHOT_IMAGES_BYTES_MAX
     idle_image_bytes: int = limits.SNAPSHOT_IMAGES_IDLE_BYTES_MAX
+    worker_memory_bytes: int = 0
+    worker_requests_max: int = limits.WORKER_REQUESTS_MAX
+    worker_age_s_max: float = limits.WORKER_AGE_S_MAX
     build: BuildLimits = BuildLimits()
     routes_ack_s: float = limits.ROUTES_ACK_S
     request_s: float = limits.CONTROL_REQUEST_S
@@ -329,6 +337,9 @@ KEYS: Mapping[str, Parse] = {
     "cache.snapshots": _whole(1, 100_000),
     "cache.image_bytes": _size(1 * limits.MIB, 1024 * limits.GIB),
     "cache.idle_image_bytes": _size(0, 1024 * limits.GIB),
+    "worker.memory_bytes": _size(0, 1024 * limits.GIB),
+    "worker.requests_max": _whole(0, 10**15),
+    "worker.age_s_max": _seconds(0, 31_536_000),
     "build.cpu_s": _whole(1, 3_600),
     "build.wall_s": _whole(1, 3_600),
     "build.memory_bytes": _size(256 * limits.MIB, 64 * limits.GIB),
@@ -446,6 +457,7 @@ def _assembled(values: dict[str, Any]) -> Config:
         http=HttpDoor(**section("http.")),
         aws=AwsClients(**section("aws.")),
         asynchronous=AsynchronousDelays(**section("asynchronous.")),
+        **{f"worker_{key}": value for key, value in section("worker.").items()},
         **{f"otel_{key}": value for key, value in section("otel.").items()},
         **{f"outbound_{key}": value for key, value in section("outbound.").items()},
     )

@@ -401,3 +401,30 @@ BUILDS_AT_ONCE = 2
 REFUSALS_KEPT = 1_000
 assert BUILD_WALL_S < CONTROL_REQUEST_S, "a build may end while its request waits"
 DRAIN_S = 30.0
+
+# ── the supervisor ──────────────────────────────────────────────────────────────────────────────────────────────
+
+# A worker's loop says so often that it turns, and the supervisor looks so often: four wake-ups a second of an idle one.
+BEAT_S = 0.25
+LOOK_S = 0.25
+# What may hold a worker's loop at worst, of processor time: a slice 20 ms, the heaviest event or outcome 60 to 200, the
+# table of 10,000 functions after a keeper's restart about 500. Twice a second of it is nobody's honest work.
+LOOP_HELD_CPU_S = 1.0
+LOOP_CPU_S = 2 * LOOP_HELD_CPU_S
+assert LOOP_CPU_S > 2 * (BEAT_S + LOOK_S), "a loop is seen to stand still before it is judged"
+# A loop that stands still without using the processor: a lock, a disk, a debugger. Nobody knows that it will not go on,
+# and who calls may wait for a minute (boto3's read timeout): a quarter of that.
+LOOP_WAIT_S = 15.0
+# What a worker has before its first invocation (interpreter, engine, what is imported: 90 MiB) and room to work in.
+WORKER_BASE_BYTES = 512 * MIB
+# A worker is recycled after so much, whichever is first: what leaks a byte a request then leaks a megabyte, and what
+# fragments a heap begins anew. Precedent: gunicorn's max_requests with its jitter, php-fpm's pm.max_requests.
+WORKER_REQUESTS_MAX = 1_000_000
+WORKER_AGE_S_MAX = 86_400.0
+# One that is recycled serves what it has begun to the end, streams and all; its replacement serves meanwhile.
+RETIRE_S = TIMEOUT_S_MAX + 60.0
+# Its idle connections end after this: at once would meet requests that are on their way. Precedent: clients' pools keep
+# a connection for 4 to 5 s (Node.js, httpx) or try again (boto3, Go).
+RETIRE_IDLE_S = 5.0
+# After a replacement that did not begin to serve, until the next one is tried.
+RECYCLE_RETRY_S = 60.0
