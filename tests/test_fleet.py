@@ -120,3 +120,18 @@ def test_gauges_of_a_worker_that_does_not_answer_are_left_out(tmp_path: Path, mo
             assert await keeper.fleet.gauges() == {0: {"isolates_live": 1.0, "pool_slots": 8.0}}
 
     run(main)
+
+
+def test_worker_that_leaves_is_told_of_changes_and_given_no_attempts(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running_keeper(tmp_path) as keeper:
+            leaving, staying = FakeWorker(keeper, "leaving"), FakeWorker(keeper, "staying")
+            await leaving.uplink.hello()
+            await staying.uplink.hello()
+            await leaving.uplink.leave()
+            await deployed(keeper)
+            assert leaving.names() == staying.names() == ["f"]
+            assert len(keeper.fleet) == 2
+            assert [member.number for member in keeper.fleet.members()] == [1]
+
+    run(main)

@@ -108,3 +108,9 @@ def test_every_metric_has_help_and_names_end_in_units() -> None:
     helps = set(re.findall(r"^# HELP (\w+) .+$", text, re.MULTILINE))
     assert helps >= {f"isolet_{name}" for name in GAUGES}
     assert all(name.startswith("isolet_") for name in helps)
+
+
+def test_ends_of_workers_are_counted_by_why() -> None:
+    values = scrape(Metrics().text({}, ended={"spinning": 1, "recycled": 3}))
+    assert values[of("isolet_workers_ended_total", why="recycled")] == 3
+    assert values[of("isolet_workers_ended_total", why="spinning")] == 1

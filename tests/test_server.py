@@ -45,11 +45,12 @@ SCRIPT = textwrap.dedent(
 
 
 class Server:
-    """`isolet serve` in a process; `http` talks to it, `log` is what it said so far."""
+    """`isolet serve` in a process; `http` talks to it, `lines` is what it said so far. `before` is Python that runs in
+    the supervisor first: what it changes is so in all processes."""
 
-    def __init__(self, data: Path, workers: int) -> None:
+    def __init__(self, data: Path, workers: int, before: str = "") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(workers), str(data)],
+            [sys.executable, "-c", before + SCRIPT, str(workers), str(data)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -130,8 +131,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(data: Path, workers: int = 2) -> Iterator[Server]:
-    server = Server(data, workers)
+def serving(data: Path, workers: int = 2, before: str = "") -> Iterator[Server]:
+    server = Server(data, workers, before)
     try:
         yield server
     finally:

@@ -1,4 +1,4 @@
-"""The supervisor with real processes: replaced when killed, ended in order, never outliving it."""
+"""The supervisor with real processes: replaced when killed, watched, recycled, ended in order, never outliving it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,21 @@ import pytest
 
 SCRIPT = textwrap.dedent(
     """
-    import os, signal, sys
-    from isolet.supervisor import Role, Supervisor
+    import mmap, os, signal, sys, time
+    from isolet.supervisor import RETIRE, Role, Supervisor
+    from isolet.vitals import Vitals
+    from isolet.watchdog import Bounds
+
+    vitals = Vitals(4)
+    started = mmap.mmap(-1, 256)  # by the length of a role's name: whether it has had a process
+    bounds = {
+        "spinner": Bounds(loop_cpu_s=0.2),
+        "stuck": Bounds(loop_wait_s=0.5),
+        "hog": Bounds(memory_bytes=300_000_000),
+        "calm": Bounds(),
+        "due": Bounds(requests_max=100),
+        "due2": Bounds(requests_max=100),
+    }
 
     def say(words):
         os.write(1, (words + "\\n").encode())
@@ -33,12 +46,37 @@ SCRIPT = textwrap.dedent(
                 sys.exit(3)
             ready()
             say(f"{name} {os.getpid()}")
+            if name in bounds:
+                column = vitals.column(ready.place)
+                first = not started[len(name)]
+                started[len(name)] = 1
+                column.beat(100 if first else 0)
+            if name == "spinner" and first:
+                while True:
+                    pass
+            if name == "hog" and first:
+                held = bytearray(400_000_000)
+            if name.startswith("due"):
+                def retire(*_):
+                    say(f"{name} retires {os.getpid()}")
+                    sys.exit(0)
+                signal.signal(RETIRE, retire)
+            while name in bounds and (name != "stuck" or not first):
+                column.beat(100 if first else 0)
+                time.sleep(0.01)
+            said = ""
+            while name == "keeper":
+                ended = " ".join(f"{why}={count}" for why, count in vitals.endings().items() if count)
+                if ended != said:
+                    say(f"ended {ended}")
+                    said = ended
+                time.sleep(0.01)
             while True:
                 signal.pause()
-        return Role(name, run)
+        return Role(name, run, bounds.get(name))
 
     stages = [[child(name) for name in stage.split(",")] for stage in sys.argv[2:]]
-    supervisor = Supervisor(stages, drain_s=float(sys.argv[1]), on_ready=lambda: say("all ready"))
+    supervisor = Supervisor(stages, drain_s=float(sys.argv[1]), vitals=vitals, on_ready=lambda: say("all ready"))
     sys.exit(supervisor.run())
     """
 )
@@ -56,6 +94,13 @@ class Running:
 
     def line(self) -> str:
         return self.out.readline().strip()
+
+    def said(self, name: str) -> str:
+        """The rest of the next line that begins so."""
+        while True:
+            first, _, rest = self.line().partition(" ")
+            if first == name:
+                return rest
 
     def until_ready(self) -> dict[str, int]:
         pids = {}
@@ -137,3 +182,40 @@ def test_no_child_outlives_its_supervisor(running: list[Running]) -> None:
         readable, _, _ = select.select([descriptor], [], [], 10)
         assert readable, f"{name} outlived its supervisor"
         os.close(descriptor)
+
+
+@pytest.mark.parametrize(("name", "ending"), [("spinner", "spinning"), ("stuck", "stuck"), ("hog", "memory")])
+def test_child_beyond_help_is_killed_counted_and_replaced(running: list[Running], name: str, ending: str) -> None:
+    one = Running(5.0, "keeper", name)
+    running.append(one)
+    first = one.until_ready()[name]
+    lines = {one.line(), one.line()}
+    assert f"ended {ending}=1" in lines
+    (other,) = lines - {f"ended {ending}=1"}
+    assert other.startswith(f"{name} ")
+    assert other != f"{name} {first}"
+
+
+def test_child_that_was_killed_from_outside_is_counted_as_such(running: list[Running]) -> None:
+    one = Running(5.0, "keeper", "calm")
+    running.append(one)
+    pids = one.until_ready()
+    os.kill(pids["calm"], signal.SIGKILL)
+    assert one.said("ended") == "killed=1"
+
+
+def test_successor_serves_before_its_predecessor_retires_one_at_a_time(running: list[Running]) -> None:
+    """Two are due at once. Each says its name when it serves; the second's successor is started when the first is
+    gone."""
+    one = Running(5.0, "keeper", "due,due2")
+    running.append(one)
+    lines: list[str] = []
+    while "ended recycled=2" not in lines:
+        lines.append(one.line())
+    about = [line.rpartition(" ")[0] for line in lines if line.startswith("due")]
+    first, second = (words.split()[0] for words in about if "retires" in words)
+    assert {first, second} == {"due", "due2"}
+    serves = [number for number, words in enumerate(about) if words == second]
+    retires = about.index(f"{first} retires")
+    assert about.index(first, about.index(first) + 1) < retires < serves[1] < about.index(f"{second} retires")
+    assert len(about) == 6, lines

@@ -36,6 +36,8 @@ class Member:
         self.name = name
         self.link = link
         self.turn = asyncio.Lock()
+        # It is about to end: it is told of changes, and takes no more attempts.
+        self.leaving = False
 
 
 class Fleet:
@@ -49,8 +51,14 @@ class Fleet:
         return len(self._members)
 
     def members(self) -> list[Member]:
-        """Who is attached now."""
-        return list(self._members.values())
+        """Who is attached now and stays."""
+        return [member for member in self._members.values() if not member.leaving]
+
+    def leave(self, link: Link) -> None:
+        """A worker says that it is about to end."""
+        member = self._members.get(link)
+        if member is not None:
+            member.leaving = True
 
     def restore(self, rows: Iterable[Served]) -> None:
         """The table of a keeper that starts, before any worker is attached."""

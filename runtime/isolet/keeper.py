@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +88,12 @@ class Keeper:
         aws_clients: Clients | None = None,
         test_pair: TestPair = TestPair.NEVER,
         metrics_open: bool = False,
+        workers_ended: Callable[[], Mapping[str, int]] = dict,
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._step_ms = billing_step_ms
+        self._workers_ended = workers_ended
         self._database = Database(database_path)
         self._intake = Intake(self._database)
         self.fleet = Fleet(routes_ack_s)
@@ -262,6 +264,8 @@ class Keeper:
             return self.accounts.signing_key(access_key, Scope(*scope))
         if operation == "rebuild":
             return snapshot_to_plain(await self.deployments.rebuild(*body))
+        if operation == "leave":
+            return self.fleet.leave(link)
         if operation == "hello":
             return await self._welcome(link, **body)
         raise UnsupportedOperation(f"a keeper has no operation {operation}; is the worker of another version?")
@@ -297,7 +301,7 @@ class Keeper:
     async def _metrics_text(self) -> bytes:
         events = await self.asynchronous.gauges() | {"deliveries_queued": self.deliveries.untold.total()}
         books = (await self.asynchronous.totals())._asdict()
-        return self.metrics.text(await self.fleet.gauges(), len(self.fleet.table), events, books)
+        return self.metrics.text(await self.fleet.gauges(), len(self.fleet.table), events, books, self._workers_ended())
 
     async def books(self, tenant: str | None = None, name: str | None = None) -> Books:
         """What became of asynchronous events: of a tenant, of one function, or of all."""

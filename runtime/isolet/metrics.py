@@ -124,11 +124,14 @@ class Metrics:
         functions: int = 0,
         events: Mapping[str, float] | None = None,
         books: Mapping[str, int] | None = None,
+        ended: Mapping[str, int] | None = None,
     ) -> bytes:
         """The scrape: `workers` are the gauges of each, by its number; `functions` is how many are deployed; `events`
-        are the EVENT_GAUGES, `books` what became of events since there are any."""
+        are the EVENT_GAUGES, `books` what became of events since there are any; `ended` are the workers that have ended
+        since the server started, by why."""
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Once([*self._counters(), *_gauges(workers, functions), *_events(events or {}, books or {})]))
+        families = [*self._counters(), *_gauges(workers, functions), *_ended(ended or {})]
+        registry.register(_Once([*families, *_events(events or {}, books or {})]))
         return generate_latest(registry)
 
     def _counters(self) -> Iterable[Metric]:
@@ -215,6 +218,14 @@ def _gauges(workers: Mapping[int, Mapping[str, float]], functions: int) -> Itera
                 family.add_metric([str(number)], gauges[name])
         if family.samples:
             yield family
+
+
+def _ended(endings: Mapping[str, int]) -> Iterable[Metric]:
+    if endings:
+        family = CounterMetricFamily("isolet_workers_ended", "Workers that ended, by why.", labels=["why"])
+        for why, count in endings.items():
+            family.add_metric([why], count)
+        yield family
 
 
 def _events(gauges: Mapping[str, float], books: Mapping[str, int]) -> Iterable[Metric]:

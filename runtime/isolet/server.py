@@ -33,7 +33,7 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
-from . import builder
+from . import builder, limits, watchdog
 from .accounts import TestPair
 from .admission import is_private, require_keys, taken_pair
 from .aws_clients import Clients
@@ -42,11 +42,10 @@ from .builds import Build
 from .config import Config
 from .engine import selftest
 from .errors import EngineFault, InvalidParameter, ToolchainMissing
-from .front.door import HttpLimits
+from .front.door import Door, HttpLimits
 from .front.protocol import protocol_factory
 from .keeper import Keeper
 from .languages.toolchain import cache_directory
-from .limits import DESCRIPTORS_BESIDE, TURN_S
 from .link import SOCKET_PATH_BYTES_MAX, Link, listen, pair
 from .model import SnapshotInfo
 from .operating import operated
@@ -54,9 +53,11 @@ from .retry import Delays
 from .storage.artifacts import Artifacts, read_key
 from .storage.files import make_data_directory
 from .storage.packages import Packages
-from .supervisor import Role, Supervisor
+from .supervisor import RETIRE, Ready, Role, Supervisor
 from .tally import Column, Tally
 from .uplink import Reconnecting, Uplink
+from .vitals import Pulse, Vitals
+from .watchdog import Bounds
 from .worker import Worker, make_engine
 
 logger = logging.getLogger("isolet.server")
@@ -92,19 +93,32 @@ def serve(
     if warning:
         on_warning(warning)
     port = sockets[0].getsockname()[1]
-    tally = Tally(config.workers)
+    # A place for each worker, and one for the successor of one.
+    vitals = Vitals(config.workers + 1)
+    tally = Tally(vitals.places)
+    bounds = worker_bounds(config)
     with link_path(config) as path:
-        keeper = Role("keeper", partial(run_keeper, config, path, sockets))
+        keeper = Role("keeper", partial(run_keeper, config, path, sockets, vitals))
         workers = [
-            Role(f"worker {n}", partial(run_worker, config, path, sockets, n, tally)) for n in range(config.workers)
+            Role(f"worker {n}", partial(run_worker, config, path, sockets, n, tally, vitals), bounds)
+            for n in range(config.workers)
         ]
         supervisor = Supervisor(
             [[keeper], workers],
             drain_s=config.drain_s + 5,  # a worker ends by itself after drain_s; the rest is for its last records
+            vitals=vitals,
             on_ready=lambda: on_ready(url_of(config.host, port)),
             on_stop=lambda: _close(sockets),
         )
         return supervisor.run()
+
+
+def worker_bounds(config: Config) -> Bounds:
+    """What the supervisor holds workers to."""
+    memory_bytes = config.worker_memory_bytes or watchdog.memory_bytes_default(
+        config.image_bytes, config.isolates, config.workers, watchdog.machine_bytes()
+    )
+    return Bounds(memory_bytes, config.worker_requests_max, config.worker_age_s_max)
 
 
 def prepare(config: Config) -> None:
@@ -117,7 +131,7 @@ def raise_descriptors(config: Config) -> None:
     """As many open files as all connections need, where the machine allows it: shells give 1,024, for the sake of
     select(2), which nothing here uses. Precedent: Go's runtime does so at start."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = config.http.connections + DESCRIPTORS_BESIDE
+    wanted = config.http.connections + limits.DESCRIPTORS_BESIDE
     wanted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
@@ -127,7 +141,7 @@ def http_limits(config: Config) -> HttpLimits:
     """What a worker's door takes: no more connections than leave it the descriptors that it needs itself."""
     http = config.http
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    room = http.connections if soft == resource.RLIM_INFINITY else max(1, soft - DESCRIPTORS_BESIDE)
+    room = http.connections if soft == resource.RLIM_INFINITY else max(1, soft - limits.DESCRIPTORS_BESIDE)
     return HttpLimits(
         connections=min(http.connections, room),
         connections_per_address=http.connections_per_address,
@@ -212,7 +226,7 @@ def _close(sockets: list[socket.socket]) -> None:
 # ── the keeper's process ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def make_keeper(config: Config, private: TestPair) -> Keeper:
+def make_keeper(config: Config, private: TestPair, vitals: Vitals | None = None) -> Keeper:
     return Keeper(
         database_path=config.database_path,
         packages_path=config.packages_path,
@@ -231,6 +245,7 @@ def make_keeper(config: Config, private: TestPair) -> Keeper:
         event_delays=Delays(config.asynchronous.retry_s, config.asynchronous.throttle_s),
         test_pair=taken_pair(config, private),
         metrics_open=is_private(config.host),
+        workers_ended=dict if vitals is None else vitals.endings,
     )
 
 
@@ -261,14 +276,14 @@ def _evict(config: Config) -> Callable[[Collection[str]], object]:
     return artifacts.evict
 
 
-def run_keeper(config: Config, path: Path, sockets: list[socket.socket], ready: Callable[[], None]) -> None:
+def run_keeper(config: Config, path: Path, sockets: list[socket.socket], vitals: Vitals, ready: Ready) -> None:
     """The keeper's whole life, in its process."""
     _close(sockets)
 
     async def live() -> None:
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-        keeper = make_keeper(config, TestPair.UNTIL_KEYS)
+        keeper = make_keeper(config, TestPair.UNTIL_KEYS, vitals)
         await keeper.open()
         listener = await listen(path, keeper.serve)
         try:
@@ -290,14 +305,16 @@ class HttpServer(uvicorn.Server):
     """uvicorn's server, told when it serves. Signals are ours: uvicorn would raise them again once it has stopped, and
     the process would be gone before its last records are sent."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, door: Door, drain_s: float) -> None:
         super().__init__(config)
         self.serving = asyncio.Event()
-        self._stopped_s = 0.0
+        self._door = door
+        self._drain_s = drain_s
+        self._ends_s = 0.0
 
-    def patience_s(self, drain_s: float) -> float:
-        """What is left of `drain_s` since `stop`: whoever takes longer is killed with its records."""
-        return max(0.0, drain_s - (time.monotonic() - self._stopped_s))
+    def patience_s(self) -> float:
+        """What is left of the time that `stop` or `retire` gave: whoever takes longer is killed with its records."""
+        return max(0.0, self._ends_s - time.monotonic())
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -308,9 +325,29 @@ class HttpServer(uvicorn.Server):
         yield
 
     def stop(self) -> None:
-        """Begins to drain: no new connections, what is under way ends."""
-        self._stopped_s = time.monotonic()
+        """Begins to drain: no new connections, what is under way ends, what is idle ends at once."""
+        self._door.draining, self._door.retiring = True, False
+        if self.should_exit:  # it was retiring, with all its time
+            for connection in list(self.server_state.connections):
+                connection.shutdown()
+            asyncio.get_running_loop().call_later(self._drain_s, self._cut)
+        self._end_within(self._drain_s)
+
+    def retire(self) -> None:
+        """The same with time, while a successor serves: what is idle may ask once more, what is under way takes as long
+        as it may."""
+        if not self.should_exit:
+            self._door.draining = self._door.retiring = True
+            self._end_within(limits.RETIRE_S)
+
+    def _end_within(self, seconds: float) -> None:
+        self._ends_s = time.monotonic() + seconds
+        self.config.timeout_graceful_shutdown = max(1, round(seconds))
         self.should_exit = True
+
+    def _cut(self) -> None:
+        for member in list(self._door.connections):
+            member.abort("the server's end")
 
 
 def make_worker(config: Config, tally: Column | None = None) -> Worker:
@@ -342,9 +379,8 @@ def http_server(config: Config, worker: Worker) -> HttpServer:
         log_config=None,
         log_level="warning",
         server_header=False,
-        timeout_graceful_shutdown=max(1, round(config.drain_s)),
     )
-    return HttpServer(settings)
+    return HttpServer(settings, worker.door, config.drain_s)
 
 
 def run_worker(
@@ -353,30 +389,42 @@ def run_worker(
     sockets: list[socket.socket],
     number: int,
     tally: Tally,
-    ready: Callable[[], None],
+    vitals: Vitals,
+    ready: Ready,
 ) -> None:
-    """A worker's whole life, in its process."""
+    """A worker's whole life, in its process. A successor has its predecessor's number, and a place of its own."""
     _close([other for other in sockets if other is not sockets[number]])
 
     async def live() -> None:
-        worker = make_worker(config, tally.column(number))
+        worker = make_worker(config, tally.column(ready.place))
 
         async def greet(link: Link) -> None:
-            await Uplink(link, worker.name).hello()
+            uplink = Uplink(link, worker.name)
+            await uplink.hello()
+            if worker.door.retiring:
+                await uplink.leave()
 
         link = Reconnecting(path, worker.downcalls, greet)
         worker.attach(link)
         await link.wait_up()
         server = http_server(config, worker)
+
+        def retire() -> None:
+            server.retire()
+            worker.retire()
+
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
+        asyncio.get_running_loop().add_signal_handler(RETIRE, retire)
         serving = asyncio.ensure_future(server.serve([sockets[number]]))
         await server.serving.wait()
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
+        pulse = Pulse(vitals.column(ready.place), worker.served)
         ready()
         await serving
-        await worker.drain(server.patience_s(config.drain_s))
+        pulse.stop()
+        await worker.drain(server.patience_s())
         await link.close()
 
     uvloop.run(live())
@@ -402,7 +450,7 @@ async def embedded(config: Config) -> AsyncIterator[Embedded]:
         logger.info(warning)
     # The database's thread must get the interpreter's lock beside guests that compute. It asks for it aloud only after
     # this long without being woken, and each turn of the loop, a millisecond, wakes it in vain.
-    sys.setswitchinterval(TURN_S / 4)
+    sys.setswitchinterval(limits.TURN_S / 4)
     sockets = bind(config.host, config.port, 1)
     keeper = make_keeper(config, TestPair.ALWAYS)
     await keeper.open()
@@ -419,7 +467,7 @@ async def embedded(config: Config) -> AsyncIterator[Embedded]:
         finally:
             server.stop()
             await serving
-            await worker.drain(server.patience_s(config.drain_s))
+            await worker.drain(server.patience_s())
     finally:
         await link.close()
         await theirs.close()

@@ -5,6 +5,10 @@ Laws:
 - Children are forked from a process that has imported everything and started nothing: no threads, no engine, no loop. A
   replacement is therefore serving within tens of milliseconds, where a fresh interpreter would take half a second.
 - No child outlives its supervisor: the kernel kills it (PR_SET_PDEATHSIG), where the kernel can.
+- A child of a role with bounds is looked at every LOOK_S, and killed when it is beyond help (watchdog.py). It is then
+  replaced as after any other end.
+- One that has served long enough is recycled: its successor is started, and when that is ready the old one is told to
+  retire (SIGUSR1), for which it has RETIRE_S. One at a time, of all roles: the others serve meanwhile.
 - SIGTERM and SIGINT end everything in order: `stages`, the last first, each given `drain_s` before SIGKILL. A second
   one does not wait.
 """
@@ -16,6 +20,7 @@ import ctypes
 import gc
 import logging
 import os
+import random
 import select
 import signal
 import sys
@@ -24,6 +29,10 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from . import limits
+from .vitals import Ending, Vitals
+from .watchdog import Bounds, Sample, Watch, sample
+
 logger = logging.getLogger("isolet.supervisor")
 
 # Pauses before a child is started again that ended within a second of its start: none, then doubling up to this.
@@ -31,44 +40,88 @@ RESTART_S = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 STARTED_S = 1.0
 
 
+RETIRE = signal.SIGUSR1
+
+
+class Ready:
+    """What a child is given: called once it serves. `place` is its place among the vitals, if its role has bounds."""
+
+    def __init__(self, descriptor: int, place: int) -> None:
+        self.place = place
+        self._descriptor = descriptor
+
+    def __call__(self) -> None:
+        os.write(self._descriptor, b"1")
+        os.close(self._descriptor)
+
+
 @dataclass(frozen=True)
 class Role:
-    """A process to keep running. `run(ready)` is the child's whole life; it calls `ready` once it serves."""
+    """A process to keep running. `run(ready)` is the child's whole life; it calls `ready` once it serves. With `bounds`
+    it beats (vitals.py) and retires when it is told to."""
 
     name: str
-    run: Callable[[Callable[[], None]], None]
+    run: Callable[[Ready], None]
+    bounds: Bounds | None = None
+
+
+@dataclass
+class Process:
+    """A forked process of a role."""
+
+    pid: int
+    ready_fd: int
+    started_s: float
+    place: int = -1
+    watch: Watch | None = None
+    ready: bool = False
+    # Why we ended it, if we did; and when a retiring one has had its time.
+    ending: Ending | None = None
+    killed_at_s: float = float("inf")
 
 
 @dataclass
 class Child:
-    """A role, and its present process."""
+    """A role, and its processes: the present one, and while it is recycled the next one or the one before."""
 
     role: Role
-    pid: int = 0
-    started_s: float = 0.0
+    present: Process | None = None
+    successor: Process | None = None
+    retiring: Process | None = None
     failures: int = 0
     start_at_s: float = 0.0
-    ready_fd: int = -1
-    ready: bool = False
+    recycle_at_s: float = 0.0
     restarts: int = field(default=0)
+
+    def processes(self) -> list[Process]:
+        return [one for one in (self.present, self.successor, self.retiring) if one is not None]
 
 
 class Supervisor:
-    """Runs `stages` of roles: a stage is started when all of the one before are ready, and ended before it."""
+    """Runs `stages` of roles: a stage is started when all of the one before are ready, and ended before it.
+
+    `vitals` has a place for each process of a role with bounds, and one more for a successor.
+    """
 
     def __init__(
         self,
         stages: Sequence[Sequence[Role]],
         *,
         drain_s: float,
+        vitals: Vitals | None = None,
         on_ready: Callable[[], None] = lambda: None,
         on_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self._stages = [[Child(role) for role in stage] for stage in stages]
         self._drain_s = drain_s
+        bounded = [child for child in self._children() if child.role.bounds is not None]
+        self._vitals = vitals or Vitals(len(bounded) + 1)
+        assert self._vitals.places > len(bounded), "there is a place for a successor"
         self._on_ready = on_ready
         self._on_stop = on_stop
         self._signals: list[int] = []
+        self._chance = random.Random()
+        self._look_at_s = 0.0
 
     def run(self) -> int:
         """Returns the exit status once everything has ended: 0 after a signal, 1 if it never came up."""
@@ -78,25 +131,31 @@ class Supervisor:
             try:
                 for stage in self._stages:
                     for child in stage:
-                        self._start(child)
+                        child.present = self._start(child)
                     if not self._await_ready(stage, wakeup):
                         return self._end(wakeup)
                 self._on_ready()
                 while not self._signals:
-                    self._wait(wakeup, self._restart_due())
+                    waits = [self._restart_due(), self._look_due()]
+                    self._wait(wakeup, min((wait for wait in waits if wait is not None), default=None))
                 return self._end(wakeup)
             finally:
                 for child in self._children():
-                    if child.pid:
-                        with contextlib.suppress(ProcessLookupError):
-                            os.kill(child.pid, signal.SIGKILL)
+                    for process in child.processes():
+                        _kill(process)
 
     # ── children ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _children(self) -> Iterator[Child]:
         return (child for stage in self._stages for child in stage)
 
-    def _start(self, child: Child) -> None:
+    def _start(self, child: Child) -> Process:
+        place, watch = -1, None
+        if child.role.bounds is not None:
+            taken = {process.place for other in self._children() for process in other.processes()}
+            place = next(place for place in range(self._vitals.places) if place not in taken)
+            self._vitals.column(place).clear()
+            watch = Watch(child.role.bounds.jittered(self._chance), time.monotonic())
         reading, writing = os.pipe()
         supervisor = os.getpid()
         sys.stdout.flush()
@@ -104,15 +163,13 @@ class Supervisor:
         pid = os.fork()
         if pid == 0:
             os.close(reading)
-            _live(child.role, writing, supervisor)
+            _live(child.role, Ready(writing, place), supervisor)
         os.close(writing)
-        if child.ready_fd >= 0:
-            os.close(child.ready_fd)
-        child.pid, child.started_s, child.ready_fd, child.ready = pid, time.monotonic(), reading, False
         logger.info("%s started, pid %d", child.role.name, pid)
+        return Process(pid, reading, time.monotonic(), place, watch)
 
     def _reap(self) -> None:
-        """Takes note of every child that has ended, and plans its replacement."""
+        """Takes note of every process that has ended, and plans its replacement."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -121,51 +178,116 @@ class Supervisor:
             if pid == 0:
                 return
             for child in self._children():
-                if child.pid == pid:
-                    self._ended(child, os.waitstatus_to_exitcode(status))
+                for process in child.processes():
+                    if process.pid == pid:
+                        self._ended(child, process, os.waitstatus_to_exitcode(status))
 
-    def _ended(self, child: Child, code: int) -> None:
+    def _ended(self, child: Child, process: Process, code: int) -> None:
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
-        log = logger.info if self._signals else logger.error
-        log("%s (pid %d) %s", child.role.name, child.pid, how)
+        ending = process.ending
+        if ending is None or (code and ending is Ending.RECYCLED and process.killed_at_s < float("inf")):
+            ending = Ending.KILLED if code < 0 else Ending.FAILED
+        log = logger.info if self._signals or ending is process.ending else logger.error
+        log("%s (pid %d) %s", child.role.name, process.pid, how)
+        if process.ready_fd >= 0:
+            os.close(process.ready_fd)
+        if process.watch is not None and not self._signals:
+            self._vitals.count(ending)
         now_s = time.monotonic()
-        child.failures = child.failures + 1 if now_s - child.started_s < STARTED_S else 0
+        if process is child.retiring:
+            child.retiring = None
+            return
+        if process is child.successor:
+            child.successor = None
+            child.recycle_at_s = now_s + limits.RECYCLE_RETRY_S
+            return
+        # What was to be its successor is its replacement.
+        child.present, child.successor = child.successor, None
+        child.failures = child.failures + 1 if now_s - process.started_s < STARTED_S else 0
         child.start_at_s = now_s + RESTART_S[min(child.failures, len(RESTART_S) - 1)]
-        child.pid = 0
         child.restarts += 1
 
     def _restart_due(self) -> float | None:
         """Starts whoever is due; seconds until the next one is, or None."""
         waits = []
         for child in self._children():
-            if child.pid == 0:
+            if child.present is None:
                 wait_s = child.start_at_s - time.monotonic()
                 if wait_s <= 0:
-                    self._start(child)
+                    child.present = self._start(child)
                 else:
                     waits.append(wait_s)
         return min(waits, default=None)
 
     def _await_ready(self, stage: Sequence[Child], wakeup: int) -> bool:
         """True when all of a stage serve; False when a signal came first, or one of them ended instead."""
-        while not all(child.ready for child in stage):
-            if self._signals or any(child.pid == 0 for child in stage):
+        while not all(child.present is not None and child.present.ready for child in stage):
+            if self._signals or any(child.present is None for child in stage):
                 return False
             self._wait(wakeup, None)
         return True
 
     def _wait(self, wakeup: int, seconds: float | None) -> None:
         """Sleeps until a signal, a child's word, or `seconds`."""
-        pipes = [child.ready_fd for child in self._children() if child.ready_fd >= 0]
+        pipes = {
+            process.ready_fd: process
+            for child in self._children()
+            for process in child.processes()
+            if process.ready_fd >= 0
+        }
         readable, _, _ = select.select([wakeup, *pipes], [], [], seconds)
         if wakeup in readable:
             os.read(wakeup, 4096)
-        for child in self._children():
-            if child.ready_fd in readable:
-                child.ready = os.read(child.ready_fd, 1) == b"1" or child.ready
-                os.close(child.ready_fd)
-                child.ready_fd = -1
+        for descriptor, process in pipes.items():
+            if descriptor in readable:
+                process.ready = os.read(descriptor, 1) == b"1" or process.ready
+                os.close(descriptor)
+                process.ready_fd = -1
         self._reap()
+
+    # ── watching ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _look_due(self) -> float | None:
+        """Looks at whoever is watched, if it is time; seconds until the next look, or None."""
+        now_s = time.monotonic()
+        if now_s >= self._look_at_s:
+            self._look_at_s = now_s + limits.LOOK_S
+            for child in self._children():
+                if child.role.bounds is not None:
+                    self._look(child, now_s)
+        watched = any(process.watch is not None for child in self._children() for process in child.processes())
+        return max(0.0, self._look_at_s - now_s) if watched else None
+
+    def _look(self, child: Child, now_s: float) -> None:
+        for process in child.processes():
+            if process.ending in (None, Ending.RECYCLED) and process.watch is not None:
+                seen = sample(process.pid, self._vitals.column(process.place))
+                verdict = process.watch.look(seen, now_s)
+                if verdict is None and now_s >= process.killed_at_s:
+                    verdict = Ending.RECYCLED, f"it had {limits.RETIRE_S:g} s to end what it had begun"
+                if verdict is not None:
+                    process.ending, process.killed_at_s = verdict[0], float("inf")
+                    logger.error("%s (pid %d) is killed: %s", child.role.name, process.pid, verdict[1])
+                    _kill(process)
+                elif process is child.present:
+                    self._recycle(child, process, seen, now_s)
+
+    def _recycle(self, child: Child, process: Process, seen: Sample, now_s: float) -> None:
+        """Starts a successor if one is due, or lets it take over if it is ready."""
+        assert process.watch is not None
+        if child.successor is not None:
+            if child.successor.ready:
+                process.ending, process.killed_at_s = Ending.RECYCLED, now_s + limits.RETIRE_S
+                child.present, child.successor, child.retiring = child.successor, None, process
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, RETIRE)
+        elif process.ready and now_s >= child.recycle_at_s and (why := process.watch.is_due(seen, now_s)):
+            if any(other.successor or other.retiring for other in self._children()):
+                return
+            logger.info("%s (pid %d) is recycled: %s", child.role.name, process.pid, why)
+            child.successor = self._start(child)
+
+    # ── the end ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _end(self, wakeup: int) -> int:
         """Ends the stages, the last first. Returns the exit status."""
@@ -173,16 +295,17 @@ class Supervisor:
         self._on_stop()
         for stage in reversed(self._stages):
             for child in stage:
-                if child.pid:
-                    os.kill(child.pid, signal.SIGTERM)
+                for process in child.processes():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(process.pid, signal.SIGTERM)
             deadline_s = time.monotonic() + self._drain_s
-            while any(child.pid for child in stage):
+            while any(child.processes() for child in stage):
                 left_s = deadline_s - time.monotonic()
                 if left_s <= 0 or len(self._signals) > 1:
                     for child in stage:
-                        if child.pid:
-                            logger.error("%s (pid %d) did not end in time; killed", child.role.name, child.pid)
-                            os.kill(child.pid, signal.SIGKILL)
+                        for process in child.processes():
+                            logger.error("%s (pid %d) did not end in time; killed", child.role.name, process.pid)
+                            _kill(process)
                     deadline_s = float("inf")
                 self._wait(wakeup, min(max(left_s, 0.05), 1.0))
         return 0 if asked else 1
@@ -212,7 +335,12 @@ class Supervisor:
             self._signals.append(received)
 
 
-def _live(role: Role, ready_fd: int, supervisor: int) -> None:
+def _kill(process: Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGKILL)
+
+
+def _live(role: Role, ready: Ready, supervisor: int) -> None:
     """The child's side of the fork: never returns."""
     status = 1
     try:
@@ -222,11 +350,6 @@ def _live(role: Role, ready_fd: int, supervisor: int) -> None:
         # Ctrl-C reaches the whole foreground group: the supervisor ends its children in order instead.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _die_with(supervisor)
-
-        def ready() -> None:
-            os.write(ready_fd, b"1")
-            os.close(ready_fd)
-
         role.run(ready)
         status = 0
     except SystemExit as leaving:

@@ -15,6 +15,7 @@ Laws:
 | `secret` | `[tenant, name]` | its value |
 | `accept` | a list of events, as storage/queue.Accepted | of each whether it is durable, after the commit |
 | `signing_key` | `[access key, date, region, service]` | `[account, derived key]` |
+| `leave` | nil: it is about to end | nil; no attempt is begun there any more |
 | `rebuild` | `[digest]`, of an artifact that is missing or corrupt | the SnapshotInfo of a new one, once it is routed |
 
 | keeper → worker | body | reply |
@@ -46,7 +47,7 @@ from .sigv4 import Scope
 logger = logging.getLogger("isolet.uplink")
 
 # Raised when a message changes its meaning: a worker of another version is refused, in words.
-PROTOCOL = 3
+PROTOCOL = 4
 
 Headers = list[tuple[str, str]]
 
@@ -62,6 +63,10 @@ class Uplink:
 
     async def hello(self) -> None:
         await self._link.request("hello", {"worker": self.worker, "pid": os.getpid(), "protocol": PROTOCOL})
+
+    async def leave(self) -> None:
+        """Attempts that are under way go on."""
+        await self._link.request("leave")
 
     async def records(self, sequence: int, batches: list[Any]) -> None:
         """Returns once the keeper has committed them."""

@@ -100,6 +100,14 @@ class Worker:
         self._uplink = Uplink(link, self.name, self._request_s)
         return self._uplink
 
+    def served(self) -> int:
+        """Requests and attempts that were answered."""
+        return self.door.counters.requests + self.attempts.ended
+
+    def retire(self) -> None:
+        """A successor serves: the keeper has this worker run no more attempts."""
+        self._begin(self._keeper.leave())
+
     async def drain(self, patience_s: float = 0.0) -> None:
         """Waits for attempts at events, `patience_s` at the most; sends what is still to be recorded. The door has
         stopped accepting before."""
@@ -199,7 +207,7 @@ class Worker:
     def _loaded(self, task: asyncio.Task[object]) -> None:
         self._preloading.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.info("not loaded ahead: %s", error)
+            logger.info("not done ahead: %s", error)
 
 
 def make_engine(isolates_max: int, tables_max: int = 4) -> Engine:

@@ -932,3 +932,31 @@ async def test_defect_while_starting_costs_one_connection_only(house: House, cap
     del house.door.site_part
     assert "starting an exchange failed" in caplog.text
     assert (await other.ask(GET)).status == 200
+
+
+async def test_idle_connection_of_a_retiring_server_may_ask_once_more(open_house: Opener) -> None:
+    house = await open_house()
+    client = await house.client()
+    assert (await client.ask(GET)).get("connection") is None
+    house.door.draining = house.door.retiring = True
+    house.connections[0].shutdown()
+    assert (await client.ask(GET)).get("connection") == "close"
+    assert await client.ended() == b""
+
+
+async def test_idle_connection_of_a_retiring_server_ends_when_nothing_comes(open_house: Opener) -> None:
+    house = await open_house()
+    client = await house.client()
+    await client.ask(GET)
+    house.door.draining = house.door.retiring = True
+    house.connections[0].shutdown()
+    house.later(limits.RETIRE_IDLE_S)
+    assert house.door.connections
+    house.later(limits.SWEEP_S + 1)
+    assert await client.ended() == b""
+
+
+async def test_connection_that_was_accepted_last_is_told_to_go_elsewhere(open_house: Opener) -> None:
+    house = await open_house()
+    house.door.draining = True
+    assert (await house.ask(GET)).get("connection") == "close"

@@ -31,13 +31,15 @@ class Attempts:
         self._invoke = invoke
         self._under_way: set[asyncio.Task[list[Any]]] = set()
         self._draining = False
+        # How many have ended.
+        self.ended = 0
 
     async def __call__(self, body: list[Any]) -> list[Any]:
         if self._draining:
             return [Ended.THROTTLED, "", b"", "the worker is about to end"]
         task = asyncio.ensure_future(self._attempt(*body))
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(self._over)
         return await task
 
     async def drain(self, timeout_s: float) -> None:
@@ -45,6 +47,10 @@ class Attempts:
         self._draining = True
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=timeout_s)
+
+    def _over(self, task: asyncio.Task[list[Any]]) -> None:
+        self._under_way.discard(task)
+        self.ended += 1
 
     async def _attempt(
         self,

@@ -145,6 +145,9 @@ class Door:
         self.stalled: set[Member] = set()
         # Bytes of bodies received and not yet answered, in all connections.
         self.bodies_bytes = 0
+        # No new requests are wanted, on no connection; and whether there is time for those that are on their way.
+        self.draining = False
+        self.retiring = False
         self._answered = False
         self._held: list[Member] = []
         self.now_s = self.clock.monotonic_s()
@@ -249,6 +252,8 @@ class Door:
 
     def idle_allowed_s(self) -> float:
         """How long an idle connection may stay: near the cap, only a moment, so that idle ones make room."""
+        if self.draining:
+            return limits.RETIRE_IDLE_S
         crowded = len(self.connections) >= self.limits.connections * 3 // 4
         return limits.SWEEP_S if crowded else self.limits.keep_alive_s
 

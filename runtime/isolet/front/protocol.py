@@ -146,6 +146,7 @@ class Connection(asyncio.Protocol):
         self.peer = peer_of(self.client[0]) if self.client else ""
         refusal = self.door.joined(self, self.peer)
         self._since_s = self.door.now_s
+        self.draining = self.door.draining
         # The first request of a connection must come as soon as its headers must: there is no idleness before it.
         self._idle_allowed_s = self.door.limits.headers_timeout_s
         if refusal:
@@ -558,10 +559,11 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
     def shutdown(self) -> None:
-        """uvicorn: the server stops. What is under way is finished, with `Connection: close`; what is idle ends."""
+        """uvicorn: the server stops. What is under way is finished, with `Connection: close`; what is idle ends, or may
+        ask once more while a successor serves: its next request may be on the way."""
         self.draining = True
         idle = self._active is None and not self._queue and self._receiving is None and not self._url
-        if idle and not self._rest:
+        if idle and not self._rest and not self.door.retiring:
             self._close()
 
     def abort(self, reason: str) -> None:
