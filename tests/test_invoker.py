@@ -356,3 +356,27 @@ async def test_a_snapshot_that_left_the_cache_is_freed_though_its_function_may_b
     gc.collect()
     assert gone() is None
     assert (await plane.invoke(target)).value == 1
+
+
+async def test_an_ended_invocation_holds_nobody_who_asked(tmp_path: Path) -> None:
+    """Who asks keeps the ticket; were the ticket to keep them, each would wait for the collector with its event."""
+
+    class Asker:
+        def __init__(self) -> None:
+            self.ended = asyncio.Event()
+
+        def done(self, outcome: Outcome) -> None:
+            self.ended.set()
+
+    plane = Plane(tmp_path)
+    gc.disable()
+    try:
+        asker = Asker()
+        asker.ticket = plane.submit(plane.target("naps"), asker.done)  # type: ignore[attr-defined]
+        await asker.ended.wait()
+        left = weakref.ref(asker)
+        del asker
+        await asyncio.sleep(0)
+        assert left() is None
+    finally:
+        gc.enable()

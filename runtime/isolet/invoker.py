@@ -266,8 +266,10 @@ class Attempt(Run):
         prepared.tenant.running -= 1
         running = prepared.share.running
         prepared.share.running = running - 1
+        # Whoever asked may hold this ticket: the two would keep each other, and the event, until the collector came.
+        done, self._done = self._done, _nobody
         try:
-            self._done(outcome)
+            done(outcome)
         finally:
             if isolate is not None:
                 if error is None and not isolate.noted and self._loaded is not None:
@@ -276,6 +278,10 @@ class Attempt(Run):
             invoker.recorder.record(invocation, outcome, time.time(), running)
         if prepared.spare is None and error is None:
             invoker.want_spare(prepared)
+
+
+def _nobody(outcome: Outcome) -> None:
+    raise AssertionError("an invocation ends once")
 
 
 def _worked(wait: Wait, work: asyncio.Future[int]) -> None:
@@ -448,6 +454,11 @@ class Invoker:
     def _swept(self) -> None:
         self._sweep = None
         self.drop_spares()
+
+    @property
+    def spares(self) -> int:
+        """Isolates that are restored and wait for an invocation."""
+        return sum(prepared.spare is not None for prepared in self._spares.values())
 
     def drop_spares(self) -> None:
         """Gives back the slots of all isolates that nobody has called for."""
