@@ -40,7 +40,8 @@ assert {*DURATION_BOUNDS_NS, *RESTORE_BOUNDS_NS} < set(BOUNDS), "each bucket is 
 
 # What a worker may answer to `gauges`, and what it means. Anything else is not shown.
 GAUGES: Mapping[str, str] = {
-    "isolates_live": "Isolates that exist: running, runnable and waiting.",
+    "isolates_live": "Isolates that exist: running, runnable, waiting and spare.",
+    "isolates_spare": "Isolates restored ahead, for an invocation that may come.",
     "pool_slots": "Isolates that the worker's pool can hold.",
     "slices_runnable": "Invocations that wait for their next slice of fuel.",
     "isolates_waiting": "Isolates whose guest waits for a reply or sleeps.",

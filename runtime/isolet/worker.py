@@ -124,6 +124,7 @@ class Worker:
         seen = self.door.counters
         return {
             "isolates_live": self.engine.live,
+            "isolates_spare": self.invoker.spares,
             "pool_slots": self.engine.settings.isolates_max,
             "slices_runnable": self.scheduler.runnable,
             "isolates_waiting": self.scheduler.waiting,
