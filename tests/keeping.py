@@ -85,8 +85,16 @@ class FakeWorker:
         self.link: LocalLink
         # The keys that it was told to forget, None for all.
         self.forgotten: list[str | None] = []
+        # What it was told of tenants' limits, what it says that they have of them, and the order of what it was told.
+        self.limits: dict[str, tuple[int | None, dict[str, float]]] = {}
+        self.used: dict[str, float] = {}
+        self.film: list[tuple[str, str]] = []
         downcalls = Downcalls(
-            self._routes, lambda: {"isolates_live": 1, "pool_slots": 8}, forget_key=self.forgotten.append
+            self._routes,
+            lambda: {"isolates_live": 1, "pool_slots": 8},
+            forget_key=self.forgotten.append,
+            limit=self._limit,
+            used=lambda account: self.used,
         )
         self.link, _ = pair(downcalls, keeper.serve)
         self.uplink = Uplink(self.link, name)
@@ -102,8 +110,13 @@ class FakeWorker:
         for name in removed:
             self.rows.pop(name, None)
         self.rows |= {(served.tenant, served.name): served for served in rows}
+        self.film += [("routes", served.name) for served in rows]
         latest = [target for served in self.rows.values() for target in served.targets if target.version == LATEST]
         self.table = {(target.tenant, target.name): target for target in latest}
+
+    def _limit(self, account: str, slot: int | None, values: dict[str, float]) -> None:
+        self.limits[account] = (slot, values)
+        self.film.append(("limits", account))
 
     def names(self) -> list[str]:
         return sorted(name for _, name in self.table)

@@ -23,6 +23,7 @@ from isolet.snapshot.cache import SnapshotCache
 from isolet.snapshot.capture import Guest
 from isolet.snapshot.make import Made, Maker
 from isolet.storage.artifacts import Artifacts, read_key
+from isolet.tally import Tally
 from isolet.upward import Upward
 
 GUESTS = Path(__file__).parent / "guests"
@@ -51,12 +52,16 @@ class Notes:
     def __init__(self) -> None:
         self.kept: list[tuple[Invocation, Outcome]] = []
         self.refused: list[IsoletError] = []
+        self.lines_dropped = 0
 
     def record(self, invocation: Invocation, outcome: Outcome, ended_s: float, running: int = 1) -> None:
         self.kept.append((invocation, outcome))
 
     def refuse(self, target: Target, error: IsoletError, now_s: float) -> None:
         self.refused.append(error)
+
+    def drop_lines(self, target: Target, count: int) -> None:
+        self.lines_dropped += count
 
 
 class Plane:
@@ -73,6 +78,7 @@ class Plane:
         self.ask: Callable[[str, Any], Awaitable[Any]] = _nobody
         self.asked: dict[str, list[int]] = {}
         self.routes = RoutingTable()
+        self.tally = Tally(1)
         self.invoker = Invoker(
             self.engine,
             self.cache,
@@ -81,6 +87,7 @@ class Plane:
             concurrency_tenant_max=concurrency,
             spares_max=spares,
             upward=self._upward,
+            tally=self.tally.column(0),
         )
         self._targets: dict[tuple[str, str], Target] = {}
         self._guests: dict[str, str] = {}

@@ -26,9 +26,12 @@ from isolet.errors import (
     Trapped,
 )
 from isolet.model import Outcome
+from isolet.quota import DEFAULTS
 from plane import Plane
 
 pytestmark = pytest.mark.anyio
+
+HOG = "111111111111"
 
 
 async def test_ordinary_invocation_ends_within_submit(tmp_path: Path) -> None:
@@ -380,3 +383,70 @@ async def test_an_ended_invocation_holds_nobody_who_asked(tmp_path: Path) -> Non
         assert left() is None
     finally:
         gc.enable()
+
+
+# ── what a tenant may ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_tenant_at_its_rate_is_refused_in_lambdas_words_and_its_neighbour_is_not(tmp_path: Path) -> None:
+    plane = Plane(tmp_path)
+    slot = plane.tally.slot(HOG)
+    plane.invoker.limit(HOG, slot, DEFAULTS | {"requests_per_s": 0.001, "requests_burst": 3})
+    hog, good = plane.target("answers", tenant=HOG), plane.target("answers", tenant="222222222222")
+    assert [(await plane.invoke(hog)).value for _ in range(3)] == [1, 1, 1]
+    with pytest.raises(Throttled) as refused:
+        plane.submit(hog, print)
+    assert (refused.value.reason, refused.value.limit) == ("CallerRateLimitExceeded", "requests_per_s")
+    assert refused.value.retry_after_s == limits.RETRY_AFTER_S_MAX
+    assert plane.notes.refused == [refused.value]
+    assert (await plane.invoke(good)).value == 1
+    plane.invoker.limit(HOG, slot, DEFAULTS | {"requests_per_s": 1000, "requests_burst": 3})
+    while True:  # a bucket that a slower rate has emptied fills at the present one
+        try:
+            assert (await plane.invoke(hog)).value == 1
+            break
+        except Throttled:
+            await asyncio.sleep(0)
+
+
+async def test_a_lower_limit_holds_at_once_and_what_runs_goes_on(tmp_path: Path) -> None:
+    plane = Plane(tmp_path)
+    sleeper = plane.target("sleeps", tenant=HOG)
+    await plane.cache.load(sleeper.snapshot)
+    outcomes: list[Outcome] = []
+    tickets = [plane.submit(sleeper, outcomes.append) for _ in range(3)]
+    assert plane.invoker.used(HOG) == {"concurrency": 3}
+    plane.invoker.limit(HOG, plane.tally.slot(HOG), DEFAULTS | {"concurrency": 2})
+    with pytest.raises(Throttled, match="2 invocations of 111111111111 run at a time") as refused:
+        plane.submit(sleeper, outcomes.append)
+    assert (refused.value.reason, refused.value.limit) == ("ConcurrentInvocationLimitExceeded", "concurrency")
+    assert plane.invoker.used(HOG) == {"concurrency": 3}
+    for ticket in tickets[:2]:
+        ticket.cancel()
+    while plane.invoker.used(HOG)["concurrency"] == 3:
+        await asyncio.sleep(0)
+    while plane.invoker.used(HOG)["concurrency"] == 2:
+        await asyncio.sleep(0)
+    last = plane.submit(sleeper, outcomes.append)
+    for ticket in (tickets[2], last):
+        ticket.cancel()
+    while plane.invoker.in_flight:
+        await asyncio.sleep(0)
+    assert len(outcomes) == 4
+
+
+async def test_log_lines_beyond_the_rate_are_dropped_counted_and_said(tmp_path: Path) -> None:
+    plane = Plane(tmp_path)
+    slot = plane.tally.slot(HOG)
+    storm = {"tenant": HOG, "fuel": 3_000_000}
+    plenty = await plane.invoke(plane.target("log_storm", **storm))  # type: ignore[arg-type]
+    assert plenty.logs_dropped == plane.notes.lines_dropped == 0
+    size = sum(len(text) + limits.LOG_ENTRY_BYTES for _, _, text in plenty.logs)
+    plane.invoker.limit(HOG, slot, DEFAULTS | {"log_bytes_per_s": 1, "log_burst_bytes": size // 2})
+    few = await plane.invoke(plane.target("log_storm", **storm))  # type: ignore[arg-type]
+    assert 0 < len(few.logs) <= len(plenty.logs) // 2 + 1
+    assert few.logs_dropped == plane.notes.lines_dropped == len(plenty.logs) - len(few.logs)
+    none = await plane.invoke(plane.target("log_storm", **storm))  # type: ignore[arg-type]
+    assert len(none.logs) <= 1
+    other = await plane.invoke(plane.target("log_storm", tenant="222222222222", fuel=3_000_000))
+    assert (len(other.logs), other.logs_dropped) == (len(plenty.logs), 0)

@@ -229,16 +229,18 @@ class ValidationFailed(CallerError):
 
 
 class Throttled(CallerError):
-    """Refused by admission; `reason` is one of AWS's (ConcurrentInvocationLimitExceeded, …)."""
+    """Refused by admission; `reason` is one of AWS's (ConcurrentInvocationLimitExceeded, …), `limit` the name of the
+    tenant's limit, if it was one."""
 
     name = "TooManyRequestsException"
     status = 429
     http_status = 429
 
-    def __init__(self, message: str, reason: str, retry_after_s: int = 1) -> None:
+    def __init__(self, message: str, reason: str, retry_after_s: int = 1, limit: str = "") -> None:
         super().__init__(message)
         self.reason = reason
         self.retry_after_s = retry_after_s
+        self.limit = limit
 
 
 class AccessDenied(CallerError):

@@ -1,5 +1,5 @@
-"""The keeper's view of its workers: who is connected, and what all of them must know: the routing table, and which
-access keys are none any more.
+"""The keeper's view of its workers: who is connected, and what all of them must know: the routing table, which access
+keys are none any more, and what tenants may.
 
 Laws:
 - A worker that is attached has the whole table as of some moment and every change since. One that does not take a
@@ -8,6 +8,8 @@ Laws:
   whatever overtakes whatever, the last word is the present.
 - When `tell` returns, no attached worker serves what the table said before; when `forget_key` returns, none takes what
   this key signed. A worker that comes back asks for every key anew.
+- A worker knows a tenant's limits before it knows a function of it; when `tell_limits` returns, no attached one goes by
+  others.
 """
 
 from __future__ import annotations
@@ -46,6 +48,9 @@ class Fleet:
         self._members: dict[Link, Member] = {}
         # Changed by serving.py, in the moment of a commit; `tell` follows.
         self.table = RoutingTable()
+        # What a worker is told of a tenant's limits, if it is told any (bounds.py); and of whom all were told.
+        self.limits_of: Callable[[str], Any] | None = None
+        self._told: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._members)
@@ -75,8 +80,12 @@ class Fleet:
         self._members[link] = member
         async with member.turn:
             rows = [served_to_plain(served) for served in self.table.served()]
+            # Tenants that come while this one is being told wait for their turn behind it.
+            tenants = sorted({served.tenant for served in self.table.served()} | self._told)
             try:
                 await self._ask(member, "keys", None)
+                if self.limits_of is not None:
+                    await self._ask(member, "limits", [self.limits_of(tenant) for tenant in tenants])
                 await self._ask(member, "routes", [True, rows, []])
             except (IsoletError, TimeoutError):
                 self.detach(link)
@@ -93,7 +102,16 @@ class Fleet:
 
     async def tell(self, tenant: str, name: str) -> None:
         """Every attached worker serves what the table says of this function now when this returns."""
+        if tenant not in self._told and self.limits_of is not None:
+            await self.tell_limits(tenant)
         await self._tell_all("routes", lambda: self._present(tenant, name), name)
+
+    async def tell_limits(self, tenant: str) -> None:
+        """Every attached worker holds the tenant to its present limits when this returns."""
+        limits_of = self.limits_of
+        assert limits_of is not None, "a keeper has them"
+        await self._tell_all("limits", lambda: [limits_of(tenant)], "limits")
+        self._told.add(tenant)
 
     async def forget_key(self, access_key: str) -> None:
         """No attached worker knows this key when this returns."""
@@ -132,10 +150,23 @@ class Fleet:
         answers = await asyncio.gather(*(self._gauges_of(member) for member in members))
         return {member.number: gauges for member, gauges in zip(members, answers, strict=True) if gauges is not None}
 
+    async def used(self, tenant: str) -> dict[str, float]:
+        """What a tenant has of its limits, in all workers that answer in time together."""
+        members = list(self._members.values())
+        answers = await asyncio.gather(*(self._numbers_of(member, "used", tenant) for member in members))
+        total: dict[str, float] = {}
+        for answer in answers:
+            for name, value in (answer or {}).items():
+                total[name] = total.get(name, 0) + value
+        return total
+
     async def _gauges_of(self, member: Member) -> dict[str, float] | None:
+        return await self._numbers_of(member, "gauges")
+
+    async def _numbers_of(self, member: Member, operation: str, body: Any = None) -> dict[str, float] | None:
         try:
             async with asyncio.timeout(limits.GAUGES_S):
-                answer = await member.link.request("gauges")
+                answer = await member.link.request(operation, body)
         except (IsoletError, TimeoutError):
             return None
         return {str(name): float(value) for name, value in answer.items()}

@@ -19,11 +19,13 @@ import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import ceil
 from os import urandom
 from time import perf_counter_ns
 from typing import Any, Protocol
 
 from . import abi, limits
+from .allowance import Allowance, Meter
 from .engine.engine import Engine
 from .engine.host import Wait
 from .engine.isolate import Isolate
@@ -32,6 +34,8 @@ from .hostcalls.layers import Layers, SharedLayers
 from .hostcalls.state import HostConstants, HostState, Upward
 from .log_lines import group_name, stream_name
 from .model import Invocation, Outcome, Reserved, Served, Target, Usage
+from .quota import Number
+from .records import Entry
 from .scheduler import ENDED, Run, Scheduler, Timer
 from .snapshot.cache import Loaded, SnapshotCache
 from .tally import Column, Tally
@@ -56,14 +60,17 @@ class Recorder(Protocol):
 
     def refuse(self, target: Target, error: IsoletError, now_s: float) -> None: ...
 
+    def drop_lines(self, target: Target, count: int) -> None:
+        """Log lines that the tenant's rate had no room for."""
 
-class Tenant:
+
+class Tenant(Allowance):
     """What admission counts of one tenant."""
 
-    __slots__ = ("functions", "running", "upward")
+    __slots__ = ("functions", "upward")
 
-    def __init__(self, upward: Upward | None) -> None:
-        self.running = 0
+    def __init__(self, upward: Upward | None, column: Column, concurrency: int) -> None:
+        super().__init__(column, concurrency)
         self.upward = upward
         # By name; what all versions and aliases of a function share.
         self.functions: dict[str, Share] = {}
@@ -235,11 +242,19 @@ class Attempt(Run):
         In this order: the answer is on its way while we clean up, which takes a quarter of an ordinary invocation.
         """
         invocation, isolate, state = self.invocation, self._isolate, self._state
+        invoker, prepared = self._invoker, self._prepared
         if self._work is not None:
             self._work.cancel()
             self._work = None
         duration_ns = perf_counter_ns() - invocation.started_ns + self._ahead_ns
+        tenant = prepared.tenant
         logs, dropped = state.finish() if state is not None else ((), 0)
+        if logs:
+            lines = len(logs)
+            logs = _fitting(logs, tenant.log_bytes)
+            if lines > len(logs):
+                dropped += lines - len(logs)
+                invoker.recorder.drop_lines(invocation.target, lines - len(logs))
         usage = (
             _NO_USAGE._replace(duration_ns=duration_ns)
             if isolate is None
@@ -259,11 +274,12 @@ class Attempt(Run):
         outcome = _new(Outcome, (value, error, usage, logs, dropped))
         self._isolate = self._state = None
         self.state = ENDED
-        invoker, prepared = self._invoker, self._prepared
         invoker.in_flight -= 1
         if self._slot >= 0:
             invoker.tally.leave(self._slot)
-        prepared.tenant.running -= 1
+        tenant.running = left = tenant.running - 1
+        if left < tenant.floor:
+            tenant.shrink()
         running = prepared.share.running
         prepared.share.running = running - 1
         # Whoever asked may hold this ticket: the two would keep each other, and the event, until the collector came.
@@ -293,6 +309,19 @@ def _worked(wait: Wait, work: asyncio.Future[int]) -> None:
         wait.finish(abi.FAILED)
     else:
         wait.finish(work.result())
+
+
+def _fitting(logs: tuple[Entry, ...], room: Meter) -> tuple[Entry, ...]:
+    """The first lines, as far as there is room for them: a log with holes would mislead more than one that ends."""
+    size = sum([len(entry[2]) + limits.LOG_ENTRY_BYTES for entry in logs])
+    left = room.up_to(size)
+    if left == size:
+        return logs
+    for count, entry in enumerate(logs):
+        left -= len(entry[2]) + limits.LOG_ENTRY_BYTES
+        if left < 0:
+            return logs[:count]
+    return logs
 
 
 _NO_USAGE = Usage(0, 0, 0, 0, 0, 0, 0)
@@ -349,13 +378,12 @@ class Invoker:
             )
         prepared = self._prepared.get(id(target)) or self._prepare(target)
         tenant = prepared.tenant
-        if tenant.running >= self._concurrency_max:
-            refusal = Throttled(
-                f"Rate Exceeded: {tenant.running:,} invocations of {target.tenant} are running, which is its limit",
-                "ConcurrentInvocationLimitExceeded",
-            )
-            self.recorder.refuse(target, refusal, time.time())
-            raise refusal
+        if tenant.running >= tenant.allowed and not tenant.grow():
+            raise self._too_many(target, tenant)
+        requests = tenant.requests
+        if requests.held <= 0 and not requests.fill():
+            raise self._too_fast(target, tenant)
+        requests.held -= 1
         attempt = Attempt(self, prepared, invocation, done)
         if (reserved := prepared.share.reserved) is not None:
             attempt._slot = self._enter(target, reserved)
@@ -375,12 +403,39 @@ class Invoker:
         """The slot in which an invocation is counted. Raises Throttled."""
         if reserved.limit and self.tally.enter(reserved.slot, reserved.limit):
             return reserved.slot
-        refusal = Throttled(
-            f"Rate Exceeded: {reserved.limit:,} invocations of {target.name} are reserved",
-            "ReservedFunctionConcurrentInvocationLimitExceeded",
+        raise self._refused(
+            target,
+            self._tenant(target.tenant),
+            Throttled(
+                f"Rate Exceeded: {reserved.limit:,} invocations of {target.name} are reserved",
+                "ReservedFunctionConcurrentInvocationLimitExceeded",
+            ),
         )
+
+    def _too_many(self, target: Target, tenant: Tenant) -> Throttled:
+        message = f"Rate Exceeded: {tenant.concurrency:,} invocations of {target.tenant} run at a time, its limit"
+        refusal = Throttled(message, "ConcurrentInvocationLimitExceeded", limit="concurrency")
+        return self._refused(target, tenant, refusal)
+
+    def _too_fast(self, target: Target, tenant: Tenant) -> Throttled:
+        wait_s = max(1, min(ceil(tenant.requests.wait_s()), limits.RETRY_AFTER_S_MAX))
+        message = f"Rate Exceeded: invocations of {target.tenant} begin faster than its limit, requests_per_s"
+        refusal = Throttled(message, "CallerRateLimitExceeded", wait_s, "requests_per_s")
+        return self._refused(target, tenant, refusal)
+
+    def _refused(self, target: Target, tenant: Tenant, refusal: Throttled) -> Throttled:
+        """`refusal`, noted. What was found for the invocation before is given back."""
+        tenant.shrink()
         self.recorder.refuse(target, refusal, time.time())
-        raise refusal
+        return refusal
+
+    def limit(self, account: str, slot: int | None, values: Mapping[str, Number]) -> None:
+        """Holds a tenant to these limits from now on."""
+        self._tenant(account).set(slot, values)
+
+    def used(self, account: str) -> dict[str, Number]:
+        """What the tenant has of its limits in this worker."""
+        return {"concurrency": self._tenant(account).running}
 
     def reserve(self, served: Served) -> None:
         """Holds a function to its reserved concurrency from now on; those that run go on."""
@@ -412,7 +467,7 @@ class Invoker:
         tenant = self._tenants.get(name)
         if tenant is None:
             upward = None if self._upward is None else self._upward(name)
-            tenant = self._tenants[name] = Tenant(upward)
+            tenant = self._tenants[name] = Tenant(upward, self.tally, self._concurrency_max)
         return tenant
 
     def keep_only(self, targets: Sequence[Target]) -> None:

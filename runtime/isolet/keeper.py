@@ -25,6 +25,7 @@ from .aws.http import Headers, call
 from .aws.lambda_.api import lambda_service
 from .aws.locations import Locations
 from .aws_clients import Clients
+from .bounds import Bounds
 from .builds import Build, Builds
 from .clock import Clock, SystemClock
 from .code_sources import CodeSources
@@ -38,6 +39,7 @@ from .link import Handler, Link
 from .metrics import Metrics
 from .outbound import Outbound
 from .plain import snapshot_to_plain
+from .quota import Number
 from .records import Batch
 from .retry import Delays
 from .serving import Serving
@@ -58,6 +60,8 @@ from .storage.queue import Accepted, Books, EventQueue
 from .storage.registry import Registry
 from .storage.schedules import Schedules
 from .storage.secrets import Secrets
+from .storage.tenants import Tenants
+from .tally import Tally
 from .triggers.schedule import ScheduleTrigger
 from .uplink import PROTOCOL
 from .versions import Versions
@@ -87,6 +91,7 @@ class Keeper:
         event_delays: Delays | None = None,
         aws_clients: Clients | None = None,
         test_pair: TestPair = TestPair.NEVER,
+        tally: Tally | None = None,
         metrics_open: bool = False,
         workers_ended: Callable[[], Mapping[str, int]] = dict,
         clock: Clock | None = None,
@@ -98,6 +103,9 @@ class Keeper:
         self._intake = Intake(self._database)
         self.fleet = Fleet(routes_ack_s)
         self.metrics = Metrics()
+        self._tenants = Tenants(self._database)
+        self.bounds = Bounds(self._tenants, tally, self.fleet.tell_limits, self._used)
+        self.fleet.limits_of = self.bounds.of_workers
         self.serving = Serving(self._database, self.fleet)
         self.attached = Attached(self._database, self.serving)
         self.versions = Versions(Registry(self._database), self.serving)
@@ -183,6 +191,7 @@ class Keeper:
         self._database.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         await self._database.open()
         await self._keys.load()
+        await self._tenants.load()
         await self.deployments.restore()
         await self.deliveries.open()
         await self.asynchronous.open()
@@ -293,6 +302,18 @@ class Keeper:
             if self.spans is not None:
                 self.spans.add(batches)
 
+    # ── for the operator ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def operate(self, operation: str, body: Any) -> Any:
+        """The calls of whoever runs the server (operating.py)."""
+        if operation.startswith("limits."):
+            return await self.bounds.serve(operation, body)
+        return await self.accounts.serve(operation, body)
+
+    async def _used(self, account: str) -> dict[str, Number]:
+        """What a tenant has of its limits at the moment."""
+        return dict(await self.fleet.used(account))
+
     # ── what it says of itself ──────────────────────────────────────────────────────────────────────────────────
 
     def _health(self) -> dict[str, object]:
@@ -301,7 +322,8 @@ class Keeper:
     async def _metrics_text(self) -> bytes:
         events = await self.asynchronous.gauges() | {"deliveries_queued": self.deliveries.untold.total()}
         books = (await self.asynchronous.totals())._asdict()
-        return self.metrics.text(await self.fleet.gauges(), len(self.fleet.table), events, books, self._workers_ended())
+        gauges, ended = await self.fleet.gauges(), self._workers_ended()
+        return self.metrics.text(gauges, len(self.fleet.table), events, books, ended, self.bounds.refused)
 
     async def books(self, tenant: str | None = None, name: str | None = None) -> Books:
         """What became of asynchronous events: of a tenant, of one function, or of all."""

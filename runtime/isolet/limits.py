@@ -181,7 +181,7 @@ FETCH_CONNECT_S = 3.0
 # Threads that look names up. A look-up may take ten seconds, and a tenant has FETCH_TENANT_CALLS_MAX of them.
 FETCH_RESOLVERS_MAX = 256
 SECRET_BYTES_MAX = 64 * KIB  # Precedent: Secrets Manager.
-SECRETS_MAX = 10_000  # of one tenant
+SECRETS_MAX = 10_000  # of one tenant, by default
 # WASI's random_get has no short answer.
 RANDOM_GET_BYTES_MAX = 1 * MIB
 SLEEP_S_MAX = TIMEOUT_S_MAX
@@ -295,9 +295,41 @@ UNKNOWN_KEY_S = 1.0
 
 # ── admission ───────────────────────────────────────────────────────────────────────────────────────────────────
 
+# What follows is what a tenant has by default; `isolet limits` sets others (quota.py has the table of all of them).
+
 # Precedent: Lambda's 1,000 concurrent executions an account and region.
 CONCURRENCY_TENANT_MAX = 1_000
 assert CONCURRENCY_TENANT_MAX <= ISOLATES_MAX, "one tenant's share fits in a worker's pool"
+# Invocations that a tenant begins a second, and at once. Lambda's precedent, ten times the concurrency, is what one
+# worker here serves of a small function in half a second: by default turns are what keeps tenants apart (scheduler.py),
+# and a rate is for an operator who sells one.
+REQUESTS_TENANT_PER_S = 100_000
+REQUESTS_TENANT_BURST = 100_000
+# Log bytes of a tenant, as its functions wrote them. Precedent: PutLogEvents took 5 MB a second of a stream.
+LOG_TENANT_BYTES_PER_S = 4 * MIB
+LOG_TENANT_BURST_BYTES = 32 * MIB
+# Builds of a tenant: so many take its BUILDS_AT_ONCE half an hour to an hour, if each is small.
+BUILDS_TENANT_PER_H = 1_000
+# Those that wait for their turn; each has its package on the disk and nothing else.
+BUILDS_TENANT_WAITING_MAX = 200
+# Requests to the outside that a tenant begins a second, and as many at once: each costs the keeper about a millisecond.
+FETCH_TENANT_PER_S = 1_000
+# What a tenant may keep. A worker's routing table has 2 KB of each function and version.
+FUNCTIONS_TENANT_MAX = 10_000
+VERSIONS_TENANT_MAX = 50_000
+LAYERS_TENANT_MAX = 10_000
+CODE_TENANT_BYTES_MAX = 75 * GIB  # Precedent: Lambda's 75 GB of functions and layers, all their versions together.
+SCHEDULES_TENANT_MAX = 300  # Precedent: EventBridge, rules of a bus.
+
+# What a refusal tells its caller to wait at the most: rates of one in hours are asked about before.
+RETRY_AFTER_S_MAX = 60
+# Tenants that the workers of a server count together: each has a slot in their shared memory (tally.py).
+TENANT_SLOTS = 16_384
+# Of a limit, what the workers together may hold in reserve while others ask for it: a sixteenth. It saves them from
+# going to their shared memory for every invocation.
+RESERVE_PART = 16
+# And at most so many tokens of a bucket each.
+RESERVE_TOKENS_MAX = 64
 
 # ── asynchronous plumbing ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -339,6 +371,7 @@ SPANS_EXPORT_S = 5.0
 METRIC_ROWS_MAX = 2_000_000
 # Functions that have metrics under their own name; the others share one label. A time series costs a scraper 3 KB.
 METRIC_FUNCTIONS_MAX = 1_000
+METRIC_TENANTS_MAX = 1_000  # the same of tenants, in what was refused for their limits
 
 # An asynchronous invocation's event, as its caller sent it. Precedent: Lambda's 1 MB since 2025.
 EVENT_BYTES_MAX = MIB

@@ -11,6 +11,7 @@ Laws:
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry
@@ -21,6 +22,7 @@ from prometheus_client.registry import Collector
 from . import errors, limits
 from .errors import IsoletError
 from .model import DEFAULT_TENANT
+from .quota import LIMITS
 from .records import Batch, Totals
 from .samples import BOUNDS, Samples
 
@@ -106,6 +108,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self._functions: dict[str, _Function] = {}
+        # By (tenant, limit): what was refused for it, in workers.
+        self._limited: Counter[tuple[str, str]] = Counter()
         # Builds since the keeper started, by how they ended: "succeeded", or the error's class.
         self.builds: dict[str, int] = {}
 
@@ -115,6 +119,9 @@ class Metrics:
             if label not in self._functions and len(self._functions) >= limits.METRIC_FUNCTIONS_MAX:
                 label = OTHER
             self._functions.setdefault(label, _Function()).add(batch)
+            for limit, count in batch.limited.items():
+                if limit in LIMITS:
+                    self._limited[batch.tenant, limit] += count
 
     def count_build(self, result: str) -> None:
         self.builds[result] = self.builds.get(result, 0) + 1
@@ -126,12 +133,15 @@ class Metrics:
         events: Mapping[str, float] | None = None,
         books: Mapping[str, int] | None = None,
         ended: Mapping[str, int] | None = None,
+        refused: Mapping[tuple[str, str], int] | None = None,
     ) -> bytes:
         """The scrape: `workers` are the gauges of each, by its number; `functions` is how many are deployed; `events`
         are the EVENT_GAUGES, `books` what became of events since there are any; `ended` are the workers that have ended
-        since the server started, by why."""
+        since the server started, by why; `refused` is what the keeper itself refused for a limit, by (tenant, limit).
+        """
         registry = CollectorRegistry(auto_describe=False)
-        families = [*self._counters(), *_gauges(workers, functions), *_ended(ended or {})]
+        limited = self._limited + Counter(refused or {})
+        families = [*self._counters(), _refusals(limited), *_gauges(workers, functions), *_ended(ended or {})]
         registry.register(_Once([*families, *_events(events or {}, books or {})]))
         return generate_latest(registry)
 
@@ -207,6 +217,25 @@ def _up_to(samples: Samples, bound_ns: int) -> int:
     """How many samples are at most a bound that is one of BOUNDS."""
     last = bisect_left(BOUNDS, bound_ns)
     return sum(count for bucket, count in samples.buckets.items() if bucket <= last)
+
+
+def _refusals(counted: Mapping[tuple[str, str], int]) -> Metric:
+    """The tenants with the most have their own label."""
+    family = CounterMetricFamily(
+        "isolet_limit_refusals",
+        "What was refused for a tenant's limit: invocations, events, builds, calls; of log_bytes_per_s, lines.",
+        labels=["tenant", "limit"],
+    )
+    totals: Counter[str] = Counter()
+    for (tenant, _), count in counted.items():
+        totals[tenant] += count
+    labelled = {tenant for tenant, _ in totals.most_common(limits.METRIC_TENANTS_MAX)}
+    shown: Counter[tuple[str, str]] = Counter()
+    for (tenant, limit), count in counted.items():
+        shown[tenant if tenant in labelled else OTHER, limit] += count
+    for key, count in sorted(shown.items()):
+        family.add_metric(list(key), count)
+    return family
 
 
 def _gauges(workers: Mapping[int, Mapping[str, float]], functions: int) -> Iterable[Metric]:

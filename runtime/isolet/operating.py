@@ -1,8 +1,9 @@
-"""The operator's way to a server's access keys: a socket in its data directory, or the database where no server runs.
+"""The operator's way to a server's access keys and its tenants' limits: a socket in its data directory, or the database
+where no server runs.
 
 Laws:
-- Only the user who runs the server opens the socket (mode 0600), and it serves keys only. Workers have nothing to do
-  with it.
+- Only the user who runs the server opens the socket (mode 0600), and it serves the operator only. Workers have nothing
+  to do with it.
 - Whoever can open the database could read what it says anyway: that is the operator, too.
 """
 
@@ -14,31 +15,36 @@ from pathlib import Path
 from typing import Any
 
 from .accounts import Accounts, TestPair
+from .bounds import Bounds
 from .clock import SystemClock
 from .config import Config
 from .errors import InvalidParameter, WorkerLost
 from .fleet import Fleet
-from .link import Link, connect, listen, refused, short_path
+from .link import Handler, Link, connect, listen, refused, short_path
 from .storage.database import Database
 from .storage.files import make_data_directory
 from .storage.keys import Keys
+from .storage.tenants import Tenants
+
+# What may be asked before there is anything: it makes the data directory.
+_FIRST = ("create", "limits.set")
 
 
 @contextlib.asynccontextmanager
-async def operated(config: Config, accounts: Accounts) -> AsyncIterator[None]:
-    """While the block lasts, this user's `isolet keys` reaches these."""
+async def operated(config: Config, serve: Handler) -> AsyncIterator[None]:
+    """While the block lasts, `serve` answers what this user's `isolet keys` and `isolet limits` ask."""
     with short_path(config.operator_path) as path:
-        listener = await listen(path, lambda link: accounts.serve)
+        listener = await listen(path, lambda link: serve)
         try:
             yield
         finally:
             await listener.close()
 
 
-async def operate(config: Config, operation: str, body: list[str]) -> Any:
-    """What `Accounts.serve` answers: of the keeper that has the data directory, or without one. Raises its errors,
-    InvalidParameter (there is no data directory), StorageUnavailable."""
-    if operation != "create" and not config.data.is_dir():
+async def operate(config: Config, operation: str, body: list[Any]) -> Any:
+    """What `Accounts.serve` or `Bounds.serve` answers: of the keeper that has the data directory, or without one.
+    Raises its errors, InvalidParameter (there is no data directory), StorageUnavailable."""
+    if operation not in _FIRST and not config.data.is_dir():
         raise InvalidParameter(f"there is no data directory {config.data}; name the server's with --data")
     make_data_directory(config.data)
     with short_path(config.operator_path) as path:
@@ -52,6 +58,10 @@ async def operate(config: Config, operation: str, body: list[str]) -> Any:
     clock = SystemClock()
     await database.open()
     try:
+        if operation.startswith("limits."):
+            tenants = Tenants(database)
+            await tenants.load()
+            return await Bounds(tenants).serve(operation, body)
         keys = Keys(database, clock, config.secrets_key_path)
         await keys.load()
         return await Accounts(keys, Fleet(), clock, TestPair.NEVER).serve(operation, body)

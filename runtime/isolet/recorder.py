@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -36,6 +37,8 @@ _NS_PER_MS = 1_000_000
 
 # Sends one numbered message and returns when it is committed. Raises HostError while there is no keeper.
 Send = Callable[[int, list[Any]], Awaitable[None]]
+# The limit that log lines are dropped for.
+LOG_RATE = "log_bytes_per_s"
 # What `record` appends.
 _Raw = tuple[float, Target, str, Usage, tuple[Entry, ...], int, Failure | None, bool, str, int]
 _Key = tuple[str, str, str, str, int, int, Logging]
@@ -45,8 +48,8 @@ class _Pending:
     """What waits of one function version and minute."""
 
     __slots__ = (
-        *("chunks", "dropped", "durations", "errors", "first_ms", "highs", "last_ms", "lows", "restores", "running"),
-        *("size", "sums"),
+        *("chunks", "dropped", "durations", "errors", "first_ms", "highs", "last_ms", "limited", "lows", "restores"),
+        *("running", "size", "sums"),
     )
 
     def __init__(self) -> None:
@@ -56,6 +59,8 @@ class _Pending:
         self.lows = [2**62] * len(MEASURES)
         self.highs = [0] * len(MEASURES)
         self.errors: dict[str, int] = {}
+        # By limit: what was refused for it.
+        self.limited: dict[str, int] = {}
         # Bucket of BOUNDS → how many.
         self.durations: dict[int, int] = {}
         self.restores: dict[int, int] = {}
@@ -86,6 +91,7 @@ class _Pending:
             self.last_ms,
             b"".join(self.chunks),
             logging,
+            self.limited,
         )
 
     def _samples(self, totals: Totals, restore_ns: int) -> dict[str, Samples]:
@@ -159,8 +165,17 @@ class Recorder:
         pending = self._of(target, int(now_s // MINUTE_S))
         if isinstance(error, Throttled):
             pending.sums[_THROTTLES] += 1
+            if error.limit:
+                pending.limited[error.limit] = pending.limited.get(error.limit, 0) + 1
         kind = type(error).__name__
         pending.errors[kind] = pending.errors.get(kind, 0) + 1
+        if self._timer is None:
+            self._arm(limits.RECORD_FLUSH_S)
+
+    def drop_lines(self, target: Target, count: int) -> None:
+        """Takes note of log lines that the tenant's rate had no room for; their invocation is recorded as any."""
+        pending = self._of(target, int(time.time() // MINUTE_S))
+        pending.limited[LOG_RATE] = pending.limited.get(LOG_RATE, 0) + count
         if self._timer is None:
             self._arm(limits.RECORD_FLUSH_S)
 

@@ -117,6 +117,7 @@ class Batch(NamedTuple):
     last_ms: int = 0
     records: bytes = b""  # Records, packed one after the other; empty when all were dropped
     logging: Logging = Logging()  # as it was in force
+    limited: Mapping[str, int] = {}  # by the tenant's limit: invocations refused for it, lines dropped
 
     @property
     def hour(self) -> int:

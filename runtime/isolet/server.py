@@ -98,7 +98,7 @@ def serve(
     tally = Tally(vitals.places)
     bounds = worker_bounds(config)
     with link_path(config) as path:
-        keeper = Role("keeper", partial(run_keeper, config, path, sockets, vitals))
+        keeper = Role("keeper", partial(run_keeper, config, path, sockets, vitals, tally))
         workers = [
             Role(f"worker {n}", partial(run_worker, config, path, sockets, n, tally, vitals), bounds)
             for n in range(config.workers)
@@ -226,7 +226,7 @@ def _close(sockets: list[socket.socket]) -> None:
 # ── the keeper's process ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def make_keeper(config: Config, private: TestPair, vitals: Vitals | None = None) -> Keeper:
+def make_keeper(config: Config, private: TestPair, tally: Tally, vitals: Vitals | None = None) -> Keeper:
     return Keeper(
         database_path=config.database_path,
         packages_path=config.packages_path,
@@ -244,6 +244,7 @@ def make_keeper(config: Config, private: TestPair, vitals: Vitals | None = None)
         aws_clients=Clients(config.aws),
         event_delays=Delays(config.asynchronous.retry_s, config.asynchronous.throttle_s),
         test_pair=taken_pair(config, private),
+        tally=tally,
         metrics_open=is_private(config.host),
         workers_ended=dict if vitals is None else vitals.endings,
     )
@@ -276,18 +277,20 @@ def _evict(config: Config) -> Callable[[Collection[str]], object]:
     return artifacts.evict
 
 
-def run_keeper(config: Config, path: Path, sockets: list[socket.socket], vitals: Vitals, ready: Ready) -> None:
+def run_keeper(
+    config: Config, path: Path, sockets: list[socket.socket], vitals: Vitals, tally: Tally, ready: Ready
+) -> None:
     """The keeper's whole life, in its process."""
     _close(sockets)
 
     async def live() -> None:
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-        keeper = make_keeper(config, TestPair.UNTIL_KEYS, vitals)
+        keeper = make_keeper(config, TestPair.UNTIL_KEYS, tally, vitals)
         await keeper.open()
         listener = await listen(path, keeper.serve)
         try:
-            async with operated(config, keeper.accounts):
+            async with operated(config, keeper.operate):
                 ready()
                 await stop.wait()
         finally:
@@ -452,9 +455,10 @@ async def embedded(config: Config) -> AsyncIterator[Embedded]:
     # this long without being woken, and each turn of the loop, a millisecond, wakes it in vain.
     sys.setswitchinterval(limits.TURN_S / 4)
     sockets = bind(config.host, config.port, 1)
-    keeper = make_keeper(config, TestPair.ALWAYS)
+    tally = Tally(1)
+    keeper = make_keeper(config, TestPair.ALWAYS, tally)
     await keeper.open()
-    worker = make_worker(config)
+    worker = make_worker(config, tally.column(0))
     link, theirs = pair(worker.downcalls, keeper.serve)
     try:
         await worker.attach(link).hello()
@@ -462,7 +466,7 @@ async def embedded(config: Config) -> AsyncIterator[Embedded]:
         serving = asyncio.ensure_future(server.serve(sockets))
         await server.serving.wait()
         try:
-            async with operated(config, keeper.accounts):
+            async with operated(config, keeper.operate):
                 yield Embedded(url_of(config.host, sockets[0].getsockname()[1]), worker, keeper)
         finally:
             server.stop()

@@ -22,6 +22,8 @@ Laws:
 |---|---|---|
 | `routes` | `[replace, rows, removed]`: with `replace`, the rows (Served) are the whole table | nil, when they serve |
 | `keys` | an access key that is none any more; nil: any may be | nil, when nothing that it signed is taken |
+| `limits` | `[[account, slot, {name: value}] …]` | nil, when tenants are held to them |
+| `used` | an account | `{limit: number}`, what it has of them in this worker |
 | `gauges` | nil | `{name: number}` |
 | `attempt` | one of the events of `accept` | `[how it ended, executed version, JSON, message]` |
 """
@@ -120,6 +122,9 @@ class Downcalls:
     attempt: Callable[[list[Any]], Awaitable[list[Any]]] = _no_attempts
     # What this access key signed is not taken any more; None: whatever is known of keys may be wrong.
     forget_key: Callable[[str | None], None] = lambda access_key: None
+    # (account, slot, values): holds a tenant to these limits (allowance.py); and what it has of them.
+    limit: Callable[[str, int | None, dict[str, float]], None] = lambda account, slot, values: None
+    used: Callable[[str], dict[str, float]] = lambda account: {}
 
     async def __call__(self, operation: str, body: Any) -> Any:
         if operation == "routes":
@@ -133,6 +138,12 @@ class Downcalls:
             return await self.attempt(body)
         if operation == "keys":
             return self.forget_key(body)
+        if operation == "limits":
+            for row in body:
+                self.limit(*row)
+            return None
+        if operation == "used":
+            return self.used(body)
         raise UnsupportedOperation(f"a worker has no operation {operation}; is the keeper of another version?")
 
 

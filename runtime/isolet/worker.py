@@ -90,7 +90,9 @@ class Worker:
         )
         self.attempts = Attempts(self.routes.find, self.invoker.invoke)
         self.app: Starlette = make_app(self.door, self._control)
-        self.downcalls = Downcalls(self._take_routes, self.gauges, self.attempts, self.callers.forget)
+        self.downcalls = Downcalls(
+            self._take_routes, self.gauges, self.attempts, self.callers.forget, self.invoker.limit, self.invoker.used
+        )
         self._request_s = request_s
         self._uplink: Uplink | None = None
         self._preloading: set[asyncio.Task[object]] = set()

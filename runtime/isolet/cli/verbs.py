@@ -12,6 +12,7 @@ from .functions import delete, invoke, list_
 from .init import init
 from .keys import keys
 from .languages import languages
+from .limits import limits
 from .logs import logs
 from .options import write_examples
 from .secrets import secrets
@@ -47,5 +48,7 @@ def main() -> None:
     pass
 
 
-for _verb in (serve, init, dev, deploy, list_, invoke, logs, usage, delete, secrets, keys, languages, bench, doctor):
+for _verb in (
+    *(serve, init, dev, deploy, list_, invoke, logs, usage, delete, secrets, keys, limits, languages, bench, doctor),
+):
     main.add_command(_verb)

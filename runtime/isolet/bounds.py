@@ -1,0 +1,125 @@
+"""What every tenant may have, in the keeper: the defaults, what the operator set in their place, and who was refused.
+
+Laws:
+- When `set` or `reset` returns, the new values are on the disk, and every attached worker holds the tenant to them;
+  the keeper's own parts ask here each time. A worker that joins is told all (fleet.py).
+- A tenant of whom a worker has a function has a slot in what workers count together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from . import limits, quota
+from .errors import LimitExceeded, UnsupportedOperation
+from .quota import LIMITS, OF_WORKERS, Number, Quotas
+from .storage.tenants import Tenants, TenantSettings, check_account
+from .tally import Tally
+
+# What a tenant has of each limit at the moment, by its name; a limit that is not in it is none of which one has some.
+Usage = Callable[[str], Awaitable[Mapping[str, Number]]]
+
+
+async def unknown(account: str) -> Mapping[str, Number]:
+    """The usage where no server runs."""
+    return {}
+
+
+async def untold(account: str) -> None:
+    """Where there are no workers to tell."""
+
+
+class Bounds(Quotas):
+    """For the event loop's thread, but for `value`."""
+
+    def __init__(
+        self,
+        tenants: Tenants,
+        tally: Tally | None = None,
+        tell: Callable[[str], Awaitable[None]] = untold,
+        usage: Usage = unknown,
+    ) -> None:
+        self._tenants = tenants
+        self._tally = tally or Tally(1, 0)
+        self._tally.adopt()
+        self._tell = tell
+        self._usage = usage
+        # By (account, limit): how often it was in the way since the keeper started, in the keeper itself.
+        self.refused: Counter[tuple[str, str]] = Counter()
+
+    # ── for the keeper's parts ──────────────────────────────────────────────────────────────────────────────────
+
+    def value(self, account: str, name: str) -> Number:
+        return self._tenants.get(account).limits.get(name, quota.DEFAULTS[name])
+
+    def refuse(self, account: str, name: str, count: int = 1) -> None:
+        self.refused[account, name] += count
+
+    def require_slot(self, account: str) -> None:
+        """Raises LimitExceeded: there are too many tenants."""
+        if self._tally.slot(account) is None:
+            raise LimitExceeded(
+                f"this server counts the invocations of {limits.TENANT_SLOTS:,} accounts, which have all deployed "
+                "something; deploy elsewhere"
+            )
+
+    def of_workers(self, account: str) -> list[Any]:
+        """What a worker is told of a tenant: `[account, slot, values]`."""
+        values = {name: self.value(account, name) for name in OF_WORKERS}
+        return [account, self._tally.slot(account), values]
+
+    # ── for the operator ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def set(self, account: str, values: Mapping[str, str]) -> None:
+        """Each as it was written. Raises InvalidParameter (nothing was changed then), StorageUnavailable."""
+        await self._change(account, lambda overrides: quota.changed(overrides, values))
+
+    async def reset(self, account: str, names: Sequence[str]) -> None:
+        """To the defaults: those that are named, or all. Raises as `set` does."""
+        await self._change(account, lambda overrides: quota.without(overrides, names))
+
+    async def _change(self, account: str, edit: Callable[[Mapping[str, Number]], dict[str, Number]]) -> None:
+        def edited(old: TenantSettings) -> TenantSettings:
+            return replace(old, limits=edit(old.limits))
+
+        await self._tenants.change(account, edited)
+        await self._tell(account)
+
+    async def shown(self, account: str) -> list[dict[str, Any]]:
+        """Every limit of a tenant. Raises InvalidParameter."""
+        check_account(account)
+        used = await self._usage(account)
+        overrides = self._tenants.get(account).limits
+        return [
+            {
+                "name": name,
+                "value": overrides.get(name, limit.default),
+                "default": limit.default,
+                "overridden": name in overrides,
+                "used": used.get(name),
+                "unit": limit.unit,
+                "meaning": limit.meaning,
+            }
+            for name, limit in LIMITS.items()
+        ]
+
+    def overrides(self) -> dict[str, Mapping[str, Number]]:
+        """Of every tenant that has any."""
+        return {account: settings.limits for account, settings in self._tenants.all().items() if settings.limits}
+
+    async def serve(self, operation: str, body: Any) -> Any:
+        """The operator's calls: `limits.show [account]`, `limits.overrides []`, `limits.set [account, values]`,
+        `limits.reset [account, names]`; the last two answer as the first."""
+        if operation == "limits.overrides":
+            return self.overrides()
+        account, *more = body
+        if operation == "limits.set":
+            await self.set(account, *more)
+        elif operation == "limits.reset":
+            await self.reset(account, *more)
+        elif operation != "limits.show":
+            raise UnsupportedOperation(f"a server has no operation {operation} for its operator")
+        return await self.shown(account)

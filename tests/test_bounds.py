@@ -1,0 +1,96 @@
+"""What tenants may have, in a keeper and its workers."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isolet.bounds import Bounds
+from isolet.errors import InvalidParameter, LimitExceeded
+from isolet.quota import DEFAULTS
+from isolet.storage.database import Database
+from isolet.storage.tenants import Tenants
+from isolet.tally import Tally
+from keeping import TENANT, FakeWorker, deployed, run, running_keeper
+
+OTHER = "111122223333"
+
+
+def test_a_worker_knows_a_tenants_limits_before_its_functions_and_every_change(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running_keeper(tmp_path) as keeper:
+            worker = FakeWorker(keeper)
+            await worker.uplink.hello()
+            assert worker.limits == {}
+            await deployed(keeper)
+            slot, values = worker.limits[TENANT]
+            assert values == {name: DEFAULTS[name] for name in values}
+            first = worker.film.index(("limits", TENANT))
+            assert first < worker.film.index(("routes", "f"))
+            await keeper.bounds.set(TENANT, {"concurrency": "7"})
+            assert worker.limits[TENANT] == (slot, {**values, "concurrency": 7})
+            await keeper.bounds.set(OTHER, {"requests_per_s": "1"})
+            assert worker.limits[OTHER][1]["requests_per_s"] == 1
+            assert worker.limits[OTHER][0] != slot
+            # One that joins is told all.
+            again = FakeWorker(keeper, "again")
+            await again.uplink.hello()
+            assert again.limits == worker.limits
+            await keeper.bounds.reset(TENANT, [])
+            assert again.limits[TENANT] == worker.limits[TENANT] == (slot, values)
+
+    run(main)
+
+
+def test_a_keeper_that_starts_goes_by_what_was_set(tmp_path: Path) -> None:
+    async def main() -> None:
+        tally = Tally(2)
+        async with running_keeper(tmp_path, tally=tally) as keeper:
+            await deployed(keeper)
+            await keeper.bounds.set(TENANT, {"concurrency": "3"})
+            told = keeper.bounds.of_workers(TENANT)
+        async with running_keeper(tmp_path, tally=tally) as keeper:
+            worker = FakeWorker(keeper)
+            await worker.uplink.hello()
+            assert [TENANT, *worker.limits[TENANT]] == told
+            assert keeper.bounds.value(TENANT, "concurrency") == 3
+            assert keeper.bounds.value(OTHER, "concurrency") == 1000
+
+    run(main)
+
+
+def test_what_is_shown_is_of_all_workers_together(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running_keeper(tmp_path) as keeper:
+            for name, running in (("a", 2), ("b", 3)):
+                worker = FakeWorker(keeper, name)
+                worker.used = {"concurrency": running}
+                await worker.uplink.hello()
+            rows: list[dict[str, Any]] = await keeper.operate("limits.show", [TENANT])
+            assert {row["name"]: row["used"] for row in rows}["concurrency"] == 5
+            with pytest.raises(InvalidParameter, match="twelve digits"):
+                await keeper.operate("limits.show", ["x"])
+
+    run(main)
+
+
+def test_a_change_that_is_refused_is_none_and_two_at_once_are_both(tmp_path: Path) -> None:
+    async def main() -> None:
+        database = Database(tmp_path / "keeper.db")
+        await database.open()
+        tenants = Tenants(database)
+        bounds = Bounds(tenants, Tally(1, 0, 1))
+        with pytest.raises(InvalidParameter, match="did you mean"):
+            await bounds.set(TENANT, {"events": "1", "eventz": "1"})
+        assert bounds.overrides() == {}
+        await asyncio.gather(bounds.set(TENANT, {"events": "1"}), bounds.set(TENANT, {"functions": "2"}))
+        assert bounds.overrides() == {TENANT: {"events": 1, "functions": 2}}
+        bounds.require_slot(TENANT)
+        with pytest.raises(LimitExceeded, match="deploy elsewhere"):
+            bounds.require_slot(OTHER)
+        await database.close()
+
+    run(main)
