@@ -81,6 +81,20 @@ def test_names_learned_stay_bounded() -> None:
     assert read([(b"Host", b"a")]).host == b"a"
 
 
+def test_white_space_after_a_value_is_no_part_of_it() -> None:
+    head = read([(b"Host", b"a "), (b"X-A", b"b \t"), (b"X-B", b" \t "), (b"User-Agent", b"c\t")])
+    event = msgpack.unpackb(b"\x82" + head.domain)
+    assert event["domainName"] == "a"
+    assert msgpack.unpackb(b"\x81" + head.event_part)["headers"] == {
+        "host": "a",
+        "x-a": "b",
+        "x-b": "",
+        "user-agent": "c",
+    }
+    assert head.get(b"x-a") == b"b"
+    assert head.user_agent == b"\xa1c"
+
+
 def test_textual_types() -> None:
     assert is_textual("Application/JSON ; charset=x")
     assert is_textual("application/vnd.api+json")

@@ -15,10 +15,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hostile.framing import CASES, NEXT, SMUGGLED
 from hostile.port import Port, Town, get, post, read_replies, read_to_end, saying, town
+from hostile.reference import Read, messages, reference
 from isolet import limits
+from isolet.front.head import HOP_BY_HOP
 from served import Served
 
 IDLE = 1_000
@@ -104,6 +108,52 @@ def test_two_thousand_requests_at_once_are_answered_in_their_order(there: Town) 
     data = b"".join(get(f"/fn/echo/{number}") for number in range(2_000)) + NEXT
     spoken = there.port.say(data)
     assert [reply.path for reply in spoken.replies] == [*(f"/{number}" for number in range(2_000)), "/next"]
+
+
+# ── as others read it ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def as_the_guest_sees(read: Read) -> dict[str, Any]:
+    """What our function must be told of a request, if both parsers read the same."""
+    path, _, query = read.target.partition("?")
+    headers: dict[str, str] = {}
+    for name, value in read.headers:
+        if name.encode() not in HOP_BY_HOP and name != "cookie":
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return {
+        "method": read.method,
+        "path": path.removeprefix("/fn/echo"),
+        "query": query,
+        "headers": headers,
+        "body": read.body,
+    }
+
+
+# Whatever is unfinished before it, no request goes on with this.
+FULL_STOP = bytes(64)
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(messages(), min_size=1, max_size=3))
+def test_what_is_served_is_what_a_strict_parser_reads(there: Town, sent: list[tuple[bytes, bool]]) -> None:
+    """The requests of a connection that reach a function are, one by one, those that h11 finds. It may find more: it
+    takes bare line feeds, and a length beside chunks."""
+    data = b"".join(message for message, _ in sent) + NEXT + FULL_STOP
+    expected = reference(data).requests
+    served = [reply.event for reply in there.port.say(data).replies if reply.path]
+    seen = [
+        {
+            "method": event["requestContext"]["http"]["method"],
+            "path": event["rawPath"],
+            "query": event["rawQueryString"],
+            "headers": event["headers"],
+            "body": as_bytes(event.get("body")) or b"",
+        }
+        for event in served
+    ]
+    assert seen == [as_the_guest_sees(read) for read in expected[: len(seen)]]
+    if not any(strange for _, strange in sent):
+        assert len(seen) == len(expected)
 
 
 # ── how much ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -108,6 +108,8 @@ class Head:
 
 def read(headers: Headers) -> Head:
     """The head of a request. Raises MalformedRequest (two Hosts, a bad one) or ExpectationFailed."""
+    # White space after a value is no part of it (RFC 9110, 5.5); the parser takes away only that before it.
+    headers = [(raw, value.rstrip(b" \t")) for raw, value in headers]
     head = Head(headers)
     entries: dict[bytes, bytes] = {}
     for raw, value in headers:
