@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-SMUGGLED = b"GET /fn/echo/smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
-NEXT = b"GET /fn/echo/next HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+from hostile.house import HOSTILE
+
+ECHO = f"/fn/{HOSTILE}:echo/".encode()
+CASE = ECHO + b"case"
+SMUGGLED = b"GET " + ECHO + b"smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
+NEXT = b"GET " + ECHO + b"next HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 HELLO = b"5\r\nhello\r\n" + LAST_CHUNK
 
@@ -23,11 +27,11 @@ class Sent(NamedTuple):
 
 
 def _post(*lines: bytes, body: bytes = b"", version: bytes = b"1.1") -> bytes:
-    head = b"POST /fn/echo/case HTTP/%b\r\nHost: localhost\r\n" % version
+    head = b"POST " + CASE + b" HTTP/%b\r\nHost: localhost\r\n" % version
     return head + b"".join(line + b"\r\n" for line in lines) + b"\r\n" + body
 
 
-def _get(*lines: bytes, target: bytes = b"/fn/echo/case", version: bytes = b"1.1", method: bytes = b"GET") -> bytes:
+def _get(*lines: bytes, target: bytes = CASE, version: bytes = b"1.1", method: bytes = b"GET") -> bytes:
     head = b"%b %b HTTP/%b\r\nHost: localhost\r\n" % (method, target, version)
     return head + b"".join(line + b"\r\n" for line in lines) + b"\r\n"
 
@@ -172,18 +176,18 @@ CHUNKS: dict[str, Sent] = {
 # ── lines ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 LINES: dict[str, Sent] = {
-    "bare line feeds": Sent(b"GET /fn/echo/case HTTP/1.1\nHost: localhost\n\n", REFUSED),
-    "bare returns": Sent(b"GET /fn/echo/case HTTP/1.1\rHost: localhost\r\r", REFUSED),
-    "a bare line feed after the request line": Sent(b"GET /fn/echo/case HTTP/1.1\nHost: localhost\r\n\r\n", REFUSED),
-    "a bare line feed after a header": Sent(b"GET /fn/echo/case HTTP/1.1\r\nHost: localhost\n\r\n", REFUSED),
-    "a bare line feed at the end": Sent(b"GET /fn/echo/case HTTP/1.1\r\nHost: localhost\r\n\n" + SMUGGLED, REFUSED),
+    "bare line feeds": Sent(b"GET " + CASE + b" HTTP/1.1\nHost: localhost\n\n", REFUSED),
+    "bare returns": Sent(b"GET " + CASE + b" HTTP/1.1\rHost: localhost\r\r", REFUSED),
+    "a bare line feed after the request line": Sent(b"GET " + CASE + b" HTTP/1.1\nHost: localhost\r\n\r\n", REFUSED),
+    "a bare line feed after a header": Sent(b"GET " + CASE + b" HTTP/1.1\r\nHost: localhost\n\r\n", REFUSED),
+    "a bare line feed at the end": Sent(b"GET " + CASE + b" HTTP/1.1\r\nHost: localhost\r\n\n" + SMUGGLED, REFUSED),
     "empty lines before a request": Sent(b"\r\n\r\n\r\n" + _get(), SERVED),
     "line feeds before a request": Sent(b"\n\n" + _get(), SERVED),
     "a space before a request": Sent(b" " + _get(), REFUSED),
     "a folded header": Sent(_get(b"X: a", b" b"), REFUSED),
     "a header folded by a tab": Sent(_get(b"X: a", b"\tb"), REFUSED),
     "a fold before the first header": Sent(
-        b"GET /fn/echo/case HTTP/1.1\r\n Host: evil\r\nHost: localhost\r\n\r\n", REFUSED
+        b"GET " + CASE + b" HTTP/1.1\r\n Host: evil\r\nHost: localhost\r\n\r\n", REFUSED
     ),
     "a header without a colon": Sent(_get(b"X"), REFUSED),
     "a header without a name": Sent(_get(b": x"), REFUSED),
@@ -201,7 +205,7 @@ LINES: dict[str, Sent] = {
 # ── who is meant ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _hosts(*values: bytes, target: bytes = b"/fn/echo/case", version: bytes = b"1.1") -> bytes:
+def _hosts(*values: bytes, target: bytes = CASE, version: bytes = b"1.1") -> bytes:
     lines = b"".join(b"Host:%b\r\n" % value for value in values)
     return b"GET %b HTTP/%b\r\n%b\r\n" % (target, version, lines)
 
@@ -220,38 +224,38 @@ HOSTS: dict[str, Sent] = {
     "a host with a word for its port": Sent(_hosts(b" localhost:http"), REFUSED),
     "a host with two ports": Sent(_hosts(b" localhost:1:2"), REFUSED),
     "a host with 8 bits": Sent(_hosts("löcalhost".encode()), REFUSED),
-    "an absolute form with another host": Sent(_hosts(b" evil", target=b"http://localhost/fn/echo/case"), SERVED),
-    "an absolute form without a host": Sent(_hosts(target=b"http://localhost/fn/echo/case"), REFUSED),
-    "an absolute form with two hosts": Sent(_hosts(b" a", b" b", target=b"http://localhost/fn/echo/case"), REFUSED),
-    "an absolute form of an IPv6 address": Sent(_hosts(b" x", target=b"http://[::1]:80/fn/echo/case"), SERVED),
-    "an absolute form in capitals": Sent(_hosts(b" x", target=b"HTTP://LOCALHOST/fn/echo/case"), SERVED),
-    "an absolute form with a user": Sent(_hosts(b" x", target=b"http://u:p@localhost/fn/echo/case"), REFUSED),
-    "an absolute form with a fragment": Sent(_hosts(b" x", target=b"http://localhost/fn/echo/case#x"), REFUSED),
-    "an absolute form with an empty host": Sent(_hosts(b" x", target=b"http:///fn/echo/case"), REFUSED),
-    "an absolute form of another scheme": Sent(_hosts(b" x", target=b"gopher://localhost/fn/echo/case"), REFUSED),
+    "an absolute form with another host": Sent(_hosts(b" evil", target=b"http://localhost" + CASE), SERVED),
+    "an absolute form without a host": Sent(_hosts(target=b"http://localhost" + CASE), REFUSED),
+    "an absolute form with two hosts": Sent(_hosts(b" a", b" b", target=b"http://localhost" + CASE), REFUSED),
+    "an absolute form of an IPv6 address": Sent(_hosts(b" x", target=b"http://[::1]:80" + CASE), SERVED),
+    "an absolute form in capitals": Sent(_hosts(b" x", target=b"HTTP://LOCALHOST" + CASE), SERVED),
+    "an absolute form with a user": Sent(_hosts(b" x", target=b"http://u:p@localhost" + CASE), REFUSED),
+    "an absolute form with a fragment": Sent(_hosts(b" x", target=b"http://localhost" + CASE + b"#x"), REFUSED),
+    "an absolute form with an empty host": Sent(_hosts(b" x", target=b"http://" + CASE), REFUSED),
+    "an absolute form of another scheme": Sent(_hosts(b" x", target=b"gopher://localhost" + CASE), REFUSED),
     "an authority form": Sent(_hosts(b" x", target=b"localhost:80"), REFUSED),
     "an asterisk form": Sent(_hosts(b" x", target=b"*"), REFUSED),
     "an empty target": Sent(b"GET  HTTP/1.1\r\nHost: localhost\r\n\r\n", REFUSED),
-    "a target without a slash": Sent(_hosts(b" x", target=b"fn/echo/case"), REFUSED),
-    "a target with a space": Sent(_hosts(b" x", target=b"/fn/echo/case x"), REFUSED),
-    "a target with a tab": Sent(_hosts(b" x", target=b"/fn/echo/\tcase"), REFUSED),
-    "a target with a NUL": Sent(_hosts(b" x", target=b"/fn/echo/\0case"), REFUSED),
-    "a target with a line feed": Sent(_hosts(b" x", target=b"/fn/echo/\ncase"), REFUSED),
-    "a target with 8 bits": Sent(_hosts(b" x", target="/fn/echo/cäse".encode()), REFUSED),
-    "a target with a fragment": Sent(_hosts(b" x", target=b"/fn/echo/case#x"), REFUSED),
+    "a target without a slash": Sent(_hosts(b" x", target=CASE[1:]), REFUSED),
+    "a target with a space": Sent(_hosts(b" x", target=CASE + b" x"), REFUSED),
+    "a target with a tab": Sent(_hosts(b" x", target=ECHO + b"\tcase"), REFUSED),
+    "a target with a NUL": Sent(_hosts(b" x", target=ECHO + b"\0case"), REFUSED),
+    "a target with a line feed": Sent(_hosts(b" x", target=ECHO + b"\ncase"), REFUSED),
+    "a target with 8 bits": Sent(_hosts(b" x", target=ECHO + "cäse".encode()), REFUSED),
+    "a target with a fragment": Sent(_hosts(b" x", target=CASE + b"#x"), REFUSED),
 }
 
 # ── other protocols ─────────────────────────────────────────────────────────────────────────────────────────────
 
 PROTOCOLS: dict[str, Sent] = {
-    "HTTP/0.9": Sent(b"GET /fn/echo/case\r\n\r\n", (501,)),
+    "HTTP/0.9": Sent(b"GET " + CASE + b"\r\n\r\n", (501,)),
     "HTTP/0.9 by name": Sent(_get(version=b"0.9"), (501,)),
     "HTTP/1.2": Sent(_get(version=b"1.2"), REFUSED),
     "HTTP/2.0": Sent(_get(version=b"2.0"), (501,)),
     "HTTP/11": Sent(_get(version=b"11"), REFUSED),
     "HTTP/1.10": Sent(_get(version=b"1.10"), REFUSED),
     "HTTP/1": Sent(_get(version=b"1"), REFUSED),
-    "http in small letters": Sent(b"GET /fn/echo/case http/1.1\r\nHost: localhost\r\n\r\n", REFUSED),
+    "http in small letters": Sent(b"GET " + CASE + b" http/1.1\r\nHost: localhost\r\n\r\n", REFUSED),
     "the preface of HTTP/2": Sent(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", REFUSED),
     "a TLS hello": Sent(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200), REFUSED),
     "an SSH banner": Sent(b"SSH-2.0-OpenSSH_9.6\r\n", REFUSED),
@@ -262,8 +266,8 @@ PROTOCOLS: dict[str, Sent] = {
     "a method of 10,000 letters": Sent(_get(method=b"A" * 10_000), REFUSED),
     "CONNECT": Sent(b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost:80\r\n\r\n" + SMUGGLED, (501,)),
     "CONNECT to a path": Sent(_get(method=b"CONNECT"), (501,)),
-    "RTSP": Sent(b"DESCRIBE /fn/echo/case RTSP/1.0\r\nHost: localhost\r\n\r\n", (501,)),
-    "ICE": Sent(b"SOURCE /fn/echo/case ICE/1.0\r\nHost: localhost\r\n\r\n", (501,)),
+    "RTSP": Sent(b"DESCRIBE " + CASE + b" RTSP/1.0\r\nHost: localhost\r\n\r\n", (501,)),
+    "ICE": Sent(b"SOURCE " + CASE + b" ICE/1.0\r\nHost: localhost\r\n\r\n", (501,)),
     "an upgrade to h2c": Sent(
         _get(b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABkAAQAAP__"), SERVED
     ),

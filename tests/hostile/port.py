@@ -3,33 +3,23 @@
 - `echo` answers its whole envelope: whoever reads the answer knows which request it was for.
 - `says` answers what a request's body tells it to, byte for byte, as its outcome: hostile answers without a build each.
 - `sleeps` sleeps a minute: what is cancelled is cancelled while it runs.
-- `canary`, of another account, answers a constant: the neighbour who must notice nothing.
+
+All are the hostile tenant's (house.py); the canary that must notice nothing is its neighbour's.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 import struct
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import boto3
 import msgpack
-from botocore.config import Config
 
-from isolet.engine.engine import wat
-from served import PATIENCE_S, Served, zipped
-
-GUESTS = Path(__file__).parent.parent / "guests"
-NEIGHBOUR = "111122223333"
-ROLE = "arn:aws:iam::000000000000:role/r"
-SONG = b"the canary sings"
+from hostile.house import HOSTILE, House, module, until
+from served import PATIENCE_S
 
 # Finds the mark that `saying` writes before an outcome and its length, and answers that outcome.
 SAYS = r"""
@@ -50,21 +40,8 @@ SAYS = r"""
     (i64.const 0x00000010_00000009)))
 """
 
-
-def answering(outcome: Any) -> str:
-    """A module that always answers this outcome."""
-    packed: bytes = msgpack.packb(outcome)
-    data = "".join(f"\\{byte:02x}" for byte in packed)
-    return f"""
-    (module
-      (memory (export "memory") 2)
-      (data (i32.const 16) "{data}")
-      (func (export "isolet_buffer") (param i32) (result i32) (i32.const 1024))
-      (func (export "isolet_handle") (param i32 i32) (result i64) (i64.const {16 << 32 | len(packed)})))
-    """
-
-
-CANARY = answering({"ok": {"statusCode": 200, "body": SONG.decode()}})
+GUESTS: Mapping[str, str] = {"echo": "http_echoes.wat", "sleeps": "sleeps.wat", "says": SAYS}
+ECHO, SAID = f"/fn/{HOSTILE}:echo", f"/fn/{HOSTILE}:says"
 
 
 def saying(outcome: Any) -> bytes:
@@ -193,74 +170,27 @@ def post(path: str, *lines: bytes, body: bytes = b"") -> bytes:
     return head + b"".join(line + b"\r\n" for line in lines) + b"\r\n" + body
 
 
-# ── the server ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the functions behind it ─────────────────────────────────────────────────────────────────────────────────────
 
 
-class Town(Served):
-    """A server with one worker and the functions above."""
+class Town:
+    """The functions above, the hostile tenant's, on a house's server."""
 
-    def __init__(self, directory: Path, *arguments: str, **variables: str) -> None:
-        super().__init__(directory, "--workers", "1", *arguments, **variables)
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.port = Port(house.server.url)
+        for name, text in GUESTS.items():
+            house.hostile.deploy(name, module(text), Timeout=60, Tags={"isolet:http": "true"})
+        for path in (ECHO, SAID) * 8:  # each time whichever worker
+            self.port.ask(get(path + "/", b"Connection: close"))
 
-    def start(self) -> None:
-        super().start()
-        self.port = Port(self.url)
+    def close(self) -> None:
+        for name in GUESTS:
+            self.house.hostile.remove(name)
 
-    def settle(self) -> None:
-        """Deploys the functions; the neighbour has an account and a key of its own."""
-        for name, text in {
-            "echo": (GUESTS / "http_echoes.wat").read_text(),
-            "sleeps": (GUESTS / "sleeps.wat").read_text(),
-            "says": SAYS,
-        }.items():
-            self.put(self.cloud.client, name, text, Timeout=60)
-        made = self.isolet("keys", "create", "--account", NEIGHBOUR, "--data", "data", "--json")
-        assert made.returncode == 0, made.stderr
-        self.keys = json.loads(made.stdout)
-        self.put(self.neighbour(), "canary", CANARY)
+    def gauge(self, name: str) -> float:
+        """What all workers say of themselves together; a second old at the most."""
+        return sum(gauges[name] for gauges in self.house.gauges().values())
 
-    def neighbour(self, service: str = "lambda") -> Any:
-        return self.client(service, self.keys["AccessKeyId"], self.keys["SecretAccessKey"])
-
-    def put(self, client: Any, name: str, text: str, **more: Any) -> None:
-        client.create_function(
-            FunctionName=name,
-            Runtime="provided.al2023",
-            Handler="handle",
-            Role=ROLE,
-            Code={"ZipFile": zipped({"function.wasm": wat(text)})},
-            Tags={"isolet:http": "true"},
-            **more,
-        )
-        client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
-
-    def gauges(self) -> dict[str, float]:
-        """What the worker says of itself; a second old at the most."""
-        text = self.port.ask(get("/metrics", b"Connection: close")).body.decode()
-        found = re.findall(r'^isolet_(\w+)\{worker="0"\} ([0-9.e+]+)$', text, re.MULTILINE)
-        return {name: float(number) for name, number in found}
-
-    def until(self, condition: Callable[[], bool]) -> None:
-        """Asks until it holds."""
-        deadline_s = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert time.monotonic() < deadline_s, "it never came to hold"
-            time.sleep(0.05)
-
-    def sings(self) -> None:
-        """The neighbour's canary answers correctly."""
-        path = f"/fn/{NEIGHBOUR}:canary/"
-        assert self.port.ask(get(path, b"Connection: close")).body == SONG
-
-
-@contextmanager
-def town(directory: Path, *arguments: str, **variables: str) -> Iterator[Town]:
-    served = Town(directory, *arguments, **variables)
-    try:
-        served.settle()
-        yield served
-    finally:
-        served.end()
-
-
-__all__ = ["Config", "Port", "Reply", "Spoken", "Town", "boto3", "get", "post", "read_to_end", "saying", "town"]
+    def until(self, condition: Callable[[], bool], what: str = "it holds") -> None:
+        until(condition, what)

@@ -12,6 +12,7 @@ import resource
 import socket
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hostile.framing import CASES, NEXT, SMUGGLED
-from hostile.port import Port, Town, get, post, read_replies, read_to_end, saying, town
+from hostile.house import HOSTILE, Canary, House
+from hostile.port import ECHO, SAID, Port, Town, get, post, read_replies, read_to_end, saying
 from hostile.reference import Read, messages, reference
 from isolet import limits
 from isolet.front.head import HOP_BY_HOP
@@ -30,18 +32,22 @@ CLOSE = b"Connection: close"
 
 
 @pytest.fixture(scope="module")
-def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    with town(tmp_path_factory.mktemp("http")) as served:
-        yield served
-        served.until(lambda: served.gauges()["connections_open"] <= 2)  # the question's own, and the link's client
-        assert served.gauges()["isolates_waiting"] == 0
+def there(house: House) -> Iterator[Town]:
+    """Around all of this file's attacks the neighbour's canary sings, and the server holds afterwards what it held."""
+    town = Town(house)
+    with house.watched():
+        yield town
+    town.close()
 
 
 @pytest.fixture(autouse=True)
-def neighbour(request: pytest.FixtureRequest) -> Iterator[None]:
+def the_canary_sings(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Also right after each attack."""
     yield
     if "there" in request.fixturenames:
-        request.getfixturevalue("there").sings()
+        canary = Canary(request.getfixturevalue("house").neighbour)
+        canary.sing()
+        assert canary.problems == []
 
 
 # ── where a request ends ────────────────────────────────────────────────────────────────────────────────────────
@@ -68,7 +74,7 @@ def as_bytes(body: Any) -> bytes | None:
 
 def test_a_body_without_a_length_is_the_next_request_for_everybody(there: Town) -> None:
     """No framing, no body (RFC 9112, 6.3): whoever takes the bytes for a body has a parser of their own."""
-    spoken = there.port.say(post("/fn/echo/case", body=SMUGGLED) + NEXT)
+    spoken = there.port.say(post(ECHO + "/case", body=SMUGGLED) + NEXT)
     assert [reply.path for reply in spoken.replies] == ["/case", "/smuggled", "/next"]
     assert "body" not in spoken.replies[0].event
 
@@ -76,15 +82,16 @@ def test_a_body_without_a_length_is_the_next_request_for_everybody(there: Town) 
 def test_nothing_that_is_refused_reaches_a_function(there: Town) -> None:
     def counted(function: str) -> float:
         text = there.port.ask(get("/metrics", CLOSE)).body.decode()
-        named = rf'^isolet_invocations_total\{{function="(?:\d+/)?{function}"\}} ([0-9.e+]+)$'
+        named = rf'^isolet_invocations_total\{{function="{function}"\}} ([0-9.e+]+)$'
         return sum(map(float, re.findall(named, text, re.MULTILINE)))
 
     def told_of() -> float:
-        """How often `echo` ran, once all that came before has been told of: records keep their order."""
-        sung = counted("canary")
-        there.sings()
-        there.until(lambda: counted("canary") > sung)
-        return counted("echo")
+        """How often `echo` ran, once all before it has been told of by every worker: records keep their order."""
+        for _ in range(3):
+            asked = counted(f"{HOSTILE}/says")
+            there.port.ask(get(SAID + "/", CLOSE))
+            there.until(lambda asked=asked: counted(f"{HOSTILE}/says") > asked)  # type: ignore[misc]
+        return counted(f"{HOSTILE}/echo")
 
     assert told_of() == told_of()
     before, refused = told_of(), [case.data for case in CASES.values() if case.statuses[0] >= 400]
@@ -96,7 +103,7 @@ def test_nothing_that_is_refused_reaches_a_function(there: Town) -> None:
 
 def test_the_answer_to_head_has_no_body_and_moves_no_request(there: Town) -> None:
     with there.port.connect() as spoken:
-        spoken.sendall(get("/fn/echo/head").replace(b"GET", b"HEAD", 1) + NEXT)
+        spoken.sendall(get(ECHO + "/head").replace(b"GET", b"HEAD", 1) + NEXT)
         answered, _ = read_to_end(spoken)
     head, _, rest = answered.partition(b"\r\n\r\n")
     assert b"content-length: " in head
@@ -105,7 +112,7 @@ def test_the_answer_to_head_has_no_body_and_moves_no_request(there: Town) -> Non
 
 
 def test_two_thousand_requests_at_once_are_answered_in_their_order(there: Town) -> None:
-    data = b"".join(get(f"/fn/echo/{number}") for number in range(2_000)) + NEXT
+    data = b"".join(get(f"{ECHO}/{number}") for number in range(2_000)) + NEXT
     spoken = there.port.say(data)
     assert [reply.path for reply in spoken.replies] == [*(f"/{number}" for number in range(2_000)), "/next"]
 
@@ -122,7 +129,7 @@ def as_the_guest_sees(read: Read) -> dict[str, Any]:
             headers[name] = f"{headers[name]},{value}" if name in headers else value
     return {
         "method": read.method,
-        "path": path.removeprefix("/fn/echo"),
+        "path": path.removeprefix(ECHO),
         "query": query,
         "headers": headers,
         "body": read.body,
@@ -167,49 +174,49 @@ def lines(count: int, size: int) -> list[bytes]:
 
 BESIDE = len(b"Host: localhost\r\n") + len(CLOSE) + 2
 OVER: dict[str, tuple[bytes, int]] = {
-    "101 headers": (get("/fn/echo/", *lines(99, 9_900), CLOSE), 431),
-    "64 KiB of headers and more": (get("/fn/echo/", *lines(90, limits.HEADERS_BYTES_MAX + 90), CLOSE), 431),
-    "one header of a megabyte": (get("/fn/echo/", b"X: " + b"v" * 1_000_000), 431),
-    "a name of a megabyte": (get("/fn/echo/", b"X" * 1_000_000 + b": v"), 431),
-    "100,000 headers": (get("/fn/echo/", *[b"X: v"] * 100_000), 431),
-    "a target of 8 KiB and more": (get("/fn/echo/" + "x" * (limits.URL_BYTES_MAX - 8)), 414),
-    "a target of a megabyte": (get("/fn/echo/" + "x" * 1_000_000), 414),
-    "a query of a megabyte": (get("/fn/echo/?" + "x" * 1_000_000), 414),
-    "a body over the limit": (post("/fn/echo/", b"Content-Length: %d" % (limits.PAYLOAD_BYTES_MAX + 1)), 413),
-    "a body of an exabyte": (post("/fn/echo/", b"Content-Length: 1152921504606846976"), 413),
+    "101 headers": (get(ECHO + "/", *lines(99, 9_900), CLOSE), 431),
+    "64 KiB of headers and more": (get(ECHO + "/", *lines(90, limits.HEADERS_BYTES_MAX + 90), CLOSE), 431),
+    "one header of a megabyte": (get(ECHO + "/", b"X: " + b"v" * 1_000_000), 431),
+    "a name of a megabyte": (get(ECHO + "/", b"X" * 1_000_000 + b": v"), 431),
+    "100,000 headers": (get(ECHO + "/", *[b"X: v"] * 100_000), 431),
+    "a target of 8 KiB and more": (get((ECHO + "/").ljust(limits.URL_BYTES_MAX + 1, "x")), 414),
+    "a target of a megabyte": (get(ECHO + "/" + "x" * 1_000_000), 414),
+    "a query of a megabyte": (get(ECHO + "/?" + "x" * 1_000_000), 414),
+    "a body over the limit": (post(ECHO + "/", b"Content-Length: %d" % (limits.PAYLOAD_BYTES_MAX + 1)), 413),
+    "a body of an exabyte": (post(ECHO + "/", b"Content-Length: 1152921504606846976"), 413),
     "an upload over the limit": (
         post("/2015-03-31/functions", b"Content-Length: %d" % (limits.CONTROL_BODY_BYTES_MAX + 1)),
         413,
     ),
     "chunks over the limit": (
         post(
-            "/fn/echo/",
+            ECHO + "/",
             b"Transfer-Encoding: chunked",
             body=(b"100000\r\n" + bytes(0x100000) + b"\r\n") * 6 + b"100000\r\n" + bytes(0x100000),
         ),
         413,
     ),
     "a body that is all framing": (
-        post("/fn/echo/", b"Transfer-Encoding: chunked", body=(b"1;" + b"e" * 400 + b"\r\nx\r\n") * 400),
+        post(ECHO + "/", b"Transfer-Encoding: chunked", body=(b"1;" + b"e" * 400 + b"\r\nx\r\n") * 400),
         400,
     ),
     "trailers without end": (
-        post("/fn/echo/", b"Transfer-Encoding: chunked", body=b"0\r\n" + b"X: y\r\n" * 100_000),
+        post(ECHO + "/", b"Transfer-Encoding: chunked", body=b"0\r\n" + b"X: y\r\n" * 100_000),
         400,
     ),
     "a chunk extension without end": (
-        post("/fn/echo/", b"Transfer-Encoding: chunked", body=b"1;" + b"e" * 1_000_000),
+        post(ECHO + "/", b"Transfer-Encoding: chunked", body=b"1;" + b"e" * 1_000_000),
         400,
     ),
     "zeros without end": (
-        post("/fn/echo/", b"Transfer-Encoding: chunked", body=b"0" * 1_000_000),
+        post(ECHO + "/", b"Transfer-Encoding: chunked", body=b"0" * 1_000_000),
         400,
     ),
 }
 UP_TO: dict[str, bytes] = {
-    "100 headers": get("/fn/echo/", *lines(98, 9_800), CLOSE),
-    "64 KiB of headers": get("/fn/echo/", *lines(16, limits.HEADERS_BYTES_MAX - BESIDE - 16), CLOSE),
-    "a target of 8 KiB": get("/fn/echo/" + "x" * (limits.URL_BYTES_MAX - 9), CLOSE),
+    "100 headers": get(ECHO + "/", *lines(98, 9_800), CLOSE),
+    "64 KiB of headers": get(ECHO + "/", *lines(16, limits.HEADERS_BYTES_MAX - BESIDE - 16), CLOSE),
+    "a target of 8 KiB": get((ECHO + "/").ljust(limits.URL_BYTES_MAX, "x"), CLOSE),
 }
 
 
@@ -242,25 +249,25 @@ def half_close(spoken: socket.socket) -> None:
 
 @pytest.mark.parametrize("how", [socket.socket.close, reset, half_close], ids=["close", "reset", "half-close"])
 def test_who_leaves_while_its_function_runs_has_it_cancelled(there: Town, how: Any) -> None:
-    left = there.gauges()["http_clients_left"]
+    left = there.gauge("http_clients_left")
     callers = [there.port.connect() for _ in range(20)]
     for caller in callers:
-        caller.sendall(get("/fn/sleeps/"))
-    there.until(lambda: there.gauges()["isolates_waiting"] == 20)
+        caller.sendall(get(f"/fn/{HOSTILE}:sleeps/"))
+    there.until(lambda: there.gauge("isolates_waiting") == 20)
     for caller in callers:
         how(caller)
-    there.until(lambda: there.gauges()["isolates_waiting"] == 0)
-    assert there.gauges()["http_clients_left"] == left + 20, "they left; nobody's minute was over"
+    there.until(lambda: there.gauge("isolates_waiting") == 0)
+    assert there.gauge("http_clients_left") == left + 20, "they left; nobody's minute was over"
 
 
 @pytest.mark.parametrize(
     "begun",
     [
-        post("/fn/echo/cut", b"Content-Length: 1000", body=b"x" * 999),
-        post("/fn/echo/cut", b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\n"),
-        post("/fn/echo/cut", b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\n0\r\n"),
-        post("/fn/echo/cut", b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\n0\r\nX: y\r\n"),
-        b"POST /fn/echo/cut HTTP/1.1\r\nHost: localhost\r\nContent-Le",
+        post(ECHO + "/cut", b"Content-Length: 1000", body=b"x" * 999),
+        post(ECHO + "/cut", b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\n"),
+        post(ECHO + "/cut", b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\n0\r\n"),
+        post(ECHO + "/cut", b"Transfer-Encoding: chunked", body=b"5\r\nhello\r\n0\r\nX: y\r\n"),
+        post(ECHO + "/cut", b"Content-Length: 5")[:-7],
     ],
     ids=["length", "chunks", "last chunk", "trailer", "headers"],
 )
@@ -280,13 +287,11 @@ def test_a_thousand_idle_connections_leave_room_for_others(there: Town) -> None:
         for number in range(IDLE):
             spoken = idle.enter_context(there.port.connect())
             if number % 3 == 1:
-                spoken.sendall(b"GET /fn/echo/ HTTP/1.1\r\nHost: ")
+                spoken.sendall(get(ECHO)[:-6])
             elif number % 3 == 2:
-                spoken.sendall(post("/fn/echo/", b"Content-Length: 10", body=b"x"))
-        there.sings()
-        there.until(lambda: there.gauges()["connections_open"] >= IDLE)
-        there.sings()
-    there.until(lambda: there.gauges()["connections_open"] < 10)
+                spoken.sendall(post(ECHO + "/", b"Content-Length: 10", body=b"x"))
+        there.until(lambda: there.gauge("connections_open") >= IDLE)
+    there.until(lambda: there.gauge("connections_open") < 10)
 
 
 # ── what guests answer ──────────────────────────────────────────────────────────────────────────────────────────
@@ -294,7 +299,7 @@ def test_a_thousand_idle_connections_leave_room_for_others(there: Town) -> None:
 
 def told(there: Town, result: Any) -> Any:
     body = saying({"ok": result})
-    data = post("/fn/says/", b"Content-Length: %d" % len(body), body=body)
+    data = post(SAID + "/", b"Content-Length: %d" % len(body), body=body)
     first, following = there.port.say(data + NEXT).replies
     assert following.path == "/next", "whatever it answers, the connection goes on behind it"
     return first
@@ -374,7 +379,7 @@ def test_a_status_without_a_body_has_none_whatever_the_guest_says(there: Town, s
 class Narrow(Served):
     """A server whose port takes little, and has little patience."""
 
-    def __init__(self, directory: Any) -> None:
+    def __init__(self, directory: Path) -> None:
         variables = {"CONNECTIONS": "60", "CONNECTIONS_PER_ADDRESS": "20", "HEADERS_S": "1"}
         super().__init__(
             directory, "--workers", "1", **{f"ISOLET_HTTP_{name}": value for name, value in variables.items()}
@@ -453,12 +458,14 @@ def test_slow_senders_are_told_and_let_go(narrow: Narrow) -> None:
 
 
 @pytest.mark.slow
-def test_a_slow_reader_is_cut_off_and_holds_no_memory(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with town(tmp_path_factory.mktemp("slow"), ISOLET_HTTP_HEADERS_S="1") as there:
+def test_slow_readers_are_cut_off_and_hold_no_memory(tmp_path: Path) -> None:
+    with contextlib.closing(House(tmp_path, ISOLET_HTTP_HEADERS_S="1")) as house:
+        there = Town(house)
         body = saying({"ok": {"statusCode": 200, "body": b"x" * 500_000}})
-        data = post("/fn/says/", b"Content-Length: %d" % len(body), body=body)
-        with contextlib.ExitStack() as kept:
-            swept = there.gauges()["http_swept"]
+        data = post(SAID + "/", b"Content-Length: %d" % len(body), body=body)
+        assert len(there.port.ask(data.replace(b"Host", b"Connection: close\r\nHost")).body) == 500_000
+        with house.watched(), contextlib.ExitStack() as kept:
+            swept = there.gauge("http_swept")
             for _ in range(10):
                 reader = socket.socket()
                 reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
@@ -466,6 +473,4 @@ def test_a_slow_reader_is_cut_off_and_holds_no_memory(tmp_path_factory: pytest.T
                 reader.setblocking(False)
                 with contextlib.suppress(BlockingIOError):
                     reader.send(data * 20)
-            there.until(lambda: there.gauges()["http_swept"] >= swept + 10)
-            there.sings()
-        there.until(lambda: there.gauges()["connections_open"] < 10)
+            there.until(lambda: there.gauge("http_swept") >= swept + 10)
