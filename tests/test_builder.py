@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -13,14 +14,15 @@ from typing import Any
 
 import pytest
 
-from isolet import builder, building, limits
+from isolet import builder, limits
 from isolet.builder import PHASES, build
 from isolet.building import BuildRequest
 from isolet.engine.engine import Engine, EngineSettings, wat
 from isolet.engine.isolate import Isolate, drive
-from isolet.errors import BuilderLost, InvalidParameter, ModuleInvalid, StorageUnavailable
+from isolet.errors import BuilderLost, InvalidParameter, ModuleInvalid, Overloaded, StorageUnavailable
 from isolet.hostcalls.state import HostConstants, HostState
 from isolet.hostcalls.table import IMPORTS
+from isolet.languages.toolchain import cache_directory
 from isolet.snapshot import sections
 from isolet.storage.artifacts import Artifacts, read_key
 from isolet.storage.packages import MODULE_FILE
@@ -147,13 +149,22 @@ async def test_guest_sees_its_environment_and_nothing_of_the_server_s(
 
 def nested_blocks(depth: int) -> bytes:
     """Blocks in blocks, each left by a branch: compilation is worse than linear in their depth."""
-    body = b"\0" + b"\x02\x40" * depth + b"\x20\x00\x0d\x00" * depth + b"\x0b" * depth + b"\x42\0\x0b"
+    return with_body(b"\0" + b"\x02\x40" * depth + b"\x20\x00\x0d\x00" * depth + b"\x0b" * depth + b"\x42\0\x0b")
+
+
+def with_body(body: bytes) -> bytes:
+    """A guest whose handler is this."""
     plain = sections.parse(guest(""))
     payloads = plain.payloads()
     bodies = [plain.wasm[b.start : b.end] for b in plain.bodies]
     bodies[1] = body
     payloads[sections.CODE] = sections.vector(sections.unsigned(len(b)) + b for b in bodies)
     return sections.emit(payloads)
+
+
+def nested_loops(depth: int) -> bytes:
+    body = b"\0" + b"\x03\x40" * depth + b"\x0b" * depth + b"\x42\0\x0b"
+    return with_body(body)
 
 
 async def test_cpu_limit_refuses_the_module(house: House) -> None:
@@ -167,8 +178,17 @@ async def test_memory_limit_refuses_the_module(house: House) -> None:
 
 
 async def test_wall_limit_refuses_the_module(house: House) -> None:
-    with pytest.raises(ModuleInvalid, match=r"took more than 0\.01 s"):
-        await build(house.request(named("remembers")), wall_s=0.01)
+    with pytest.raises(ModuleInvalid, match=r"took more than 1 s"):
+        await build(house.request(nested_loops(15_000)), wall_s=1)
+
+
+async def test_machine_that_gives_no_cpu_is_to_blame_and_not_the_module(
+    house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    request = house.request(named("remembers"))
+    instead(monkeypatch, tmp_path, "exec tail -f /dev/null")
+    with pytest.raises(Overloaded, match="deploy again when the machine is less busy"):
+        await build(request, wall_s=0.05)
 
 
 async def test_initialisation_that_spins_is_refused(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,11 +210,11 @@ async def test_limits_are_set_before_anything_is_read() -> None:
         "import sys, resource\n"
         "from isolet import building\n"
         "def reading(stream):\n"
-        "    for what in 'CPU DATA AS NOFILE CORE'.split():\n"
+        "    for what in 'CPU DATA AS FSIZE NOFILE CORE'.split():\n"
         "        print(what, *resource.getrlimit(getattr(resource, 'RLIMIT_' + what)), file=sys.stderr)\n"
         "    assert not [m for m in sys.modules if m.startswith('wasmtime')]\n"
         "    raise SystemExit(7)\n"
-        "building._read_request = reading\n"
+        "building._read_task = reading\n"
         "building.main(['3', str(1 << 30)])\n"
     )
     process = await asyncio.create_subprocess_exec(
@@ -203,11 +223,146 @@ async def test_limits_are_set_before_anything_is_read() -> None:
     _, said = await process.communicate()
     assert process.returncode == 7, said.decode()
     limited = {line.split()[0]: tuple(map(int, line.split()[1:])) for line in said.decode().splitlines()}
-    assert limited["CPU"] == (3, 3 + building.INTERPRETER_CPU_S)
+    assert limited["CPU"] == (3, 4)
     assert limited["DATA"] == (1 << 30, 1 << 30)
     assert limited["AS"][1] < 16 * limits.GIB
+    assert limited["FSIZE"] == (limits.ARTIFACT_BYTES_MAX,) * 2
     assert limited["NOFILE"] == (64, 64)
     assert limited["CORE"] == (0, 0)
+
+
+# ── walls ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+# A builder that is itself, but tells what it has: before its walls close, and what it opens or imports afterwards.
+TELLTALE = """
+import json, os, sys
+sys.path.insert(0, RUNTIME)
+from isolet import building
+told, closed = {}, []
+
+def hook(event, arguments):
+    if not closed or isinstance(arguments[0], int):
+        return
+    if event in ("open", "import", "os.listdir", "subprocess.Popen", "socket.__new__"):
+        told["late"].append([event, repr(arguments[0])])
+
+close = building._close
+def closing(room):
+    told["environ"] = open("/proc/self/environ").read().split(chr(0))
+    links = {number: os.readlink(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd") if
+        os.path.exists(f"/proc/self/fd/{number}")}
+    told["descriptors"] = sorted({link.split(":")[0] for link in links.values()})
+    close(room)
+    told["root"], told["user"], told["late"] = os.listdir("/"), os.getuid(), []
+    closed.append(True)
+
+building._close = closing
+sys.addaudithook(hook)
+try:
+    status = building.main(sys.argv[1:])
+finally:
+    closed.clear()
+    os.write(2, json.dumps(told).encode())
+sys.exit(7)  # so that the keeper shows what was said
+"""
+
+
+async def telltale(house: House, monkeypatch: pytest.MonkeyPatch, request: BuildRequest) -> dict[str, Any]:
+    """What a builder of this request tells of its process."""
+    program = house.directory / "telltale.py"
+    program.write_text(TELLTALE.replace("RUNTIME", repr(str(Path(builder.__file__).parent.parent))))
+    script = f'shift 4; exec {sys.executable} -P -s {program} "$@" >/dev/null'
+    with monkeypatch.context() as patch:
+        instead(patch, house.directory, script)
+        with pytest.raises(BuilderLost) as lost:
+            await build(request)
+    told: dict[str, Any] = json.loads(lost.value.message.partition("status 7: ")[2])
+    return told
+
+
+def given_no_walls() -> str:
+    """Why there are none here; "" if there are."""
+    script = "from isolet.sandbox.namespaces import apart; room = apart(); room.enter(); print('; '.join(room.notes))"
+    answer = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(Path(builder.__file__).parent.parent)},
+    )
+    return answer.stdout.strip()
+
+
+async def test_builder_has_nothing_of_the_server_s(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its environment, its descriptors; and no name of a file is in what it is told."""
+    monkeypatch.setenv("ISOLET_SECRET", "do not tell")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "do not tell")
+    with (house.directory / "a file of the server's").open("w") as server_s:
+        os.set_inheritable(server_s.fileno(), True)
+        told = await telltale(house, monkeypatch, house.request(named("remembers")))
+    assert {variable.partition("=")[0] for variable in told["environ"]} <= {"", "PATH", "LC_ALL", "PYTHONPATH", "PWD"}
+    files = [link for link in told["descriptors"] if link.startswith("/") and not link.startswith("/dev/")]
+    assert [Path(link).suffix for link in files] == [".partial", ".zip"]
+    assert set(told["descriptors"]) - set(files) <= {"pipe", "/dev/null"}
+
+
+async def test_builder_s_task_names_no_file(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks: list[Any] = []
+    converse = builder._converse
+
+    async def listening(process: Any, task: Any, progress: Any) -> Any:
+        tasks.append(task)
+        return await converse(process, task, progress)
+
+    monkeypatch.setattr(builder, "_converse", listening)
+    await build(house.request(named("remembers"), tenant="000000000000"))
+    assert str(house.directory) not in repr(tasks)
+    assert read_key(house.directory / "mac.key").hex() not in repr(tasks)
+
+
+@pytest.mark.parametrize("what", ["module", "python", "javascript"])
+async def test_builder_opens_and_imports_nothing_behind_its_walls(
+    house: House, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    if reason := given_no_walls():
+        pytest.skip(reason)
+    late = {
+        "python": b"import json, uuid, random\ndef f(event, context): return 1",
+        "javascript": b"exports.f = () => 1",
+    }
+    if what == "module":
+        layer = house.directory / "layer.zip"
+        with zipfile.ZipFile(layer, "w") as package:
+            package.writestr("caf\xe9.txt", "hello")
+        request = house.request(
+            named("remembers"), {"sample.json": b"{}"}, warmup="sample.json", layer_paths=[str(layer)]
+        )
+    else:
+        name, runtime = {"python": ("app.py", "python3.11"), "javascript": ("app.js", "nodejs22.x")}[what]
+        cache = cache_directory() / "interpreters"
+        request = house.request(
+            None, {name: late[what]}, runtime=runtime, handler="app.f", memory_mb=128, cache_path=str(cache)
+        )
+        await build(request)  # makes the interpreter's parts
+    told = await telltale(house, monkeypatch, request)
+    assert told["root"] == []
+    assert told["user"] != 0
+    assert told["late"] == []
+
+
+async def test_what_a_builder_wrote_is_gone_when_it_fails(house: House) -> None:
+    with pytest.raises(ModuleInvalid):
+        await build(house.request(named("initialiser_traps")))
+    assert house.stored == []
+
+
+async def test_equal_modules_of_two_tenants_are_two_artifacts(house: House) -> None:
+    infos = [
+        await build(house.request(named("remembers"), tenant=tenant)) for tenant in ("000000000001", "000000000002")
+    ]
+    again = await build(house.request(named("remembers"), tenant="000000000001"))
+    assert infos[0].digest != infos[1].digest
+    assert again.digest == infos[0].digest
 
 
 # ── deaths that nobody planned ──────────────────────────────────────────────────────────────────────────────────
@@ -245,9 +400,9 @@ async def test_builder_that_dies_is_lost(
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        ("echo 'memory allocation of 99 bytes failed' >&2; kill -ABRT $$", "needs more than 2,048 MiB"),
+        ("echo 'memory allocation of 99 bytes failed' >&2; kill -ABRT $$", "needs more than 1,024 MiB"),
         ("echo 'thread main has overflowed its stack' >&2; kill -ABRT $$", "nested too deeply"),
-        ("kill -XCPU $$", "used its 30 s of CPU"),
+        ("kill -XCPU $$", "used its 10 s of CPU"),
     ],
 )
 async def test_death_that_the_module_is_to_blame_for_refuses_it(

@@ -42,11 +42,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "lanes",
         "event_records",
     ),
-    ("engine", "storage", "vitals", "watchdog", "supervisor"),
+    ("engine", "storage", "vitals", "watchdog", "supervisor", "sandbox"),
     ("hostcalls", "snapshot", "languages"),
     ("scheduler", "tally", "allowance"),
     ("invoker", "upward"),
-    ("building",),
+    ("building", "preparing"),
     ("builder", "recorder", "metrics", "spans", "outbound"),
     (
         "link",

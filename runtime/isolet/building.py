@@ -1,25 +1,29 @@
 """The inside of a builder's process: it limits itself, builds what it is asked for, says so, and ends (builder.py).
 
+    limits → namespaces → the request → imports, engine, interpreter's parts → the walls close → the package
+
 Laws:
-- The limits are set before a byte of the request is read.
+- The limits are set before a byte of the request is read, and the walls are closed before one of the package is: what
+  looks at a tenant's bytes has no file but the descriptors that it was handed, no network, no other process, no rights.
+- It has no key and no path: what it makes it writes into descriptors; its keeper seals and stores (storage/handed.py).
+- Nothing is imported once the walls are closed: there is nothing to import from.
 - It imports what it needs when it needs it, and nothing that it does not: no asyncio. Starting takes a third of what
   building a small program takes, and its deployer waits for it.
 """
 
 from __future__ import annotations
 
-import ctypes
+import importlib
+import io
 import json
 import os
 import resource
-import signal
 import sys
 import uuid
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import msgpack
@@ -27,14 +31,14 @@ import msgpack
 from . import abi, limits
 from .errors import InvalidParameter, IsoletError, ModuleInvalid, StorageUnavailable
 from .frames import error_to_plain
-from .languages.interpreters import Interpreter, of_runtime
+from .languages.interpreters import of_runtime
 from .model import LATEST, SnapshotInfo
 from .plain import snapshot_to_plain
+from .sandbox import namespaces
 from .storage.packages import MODULE_FILE, PackageFiles
 
 if TYPE_CHECKING:
     from .snapshot.capture import Guest
-    from .storage.artifacts import Artifacts
 
 Progress = Callable[[str], None]
 
@@ -43,12 +47,15 @@ _REQUEST_BYTES_MAX: Final = 1 * limits.MIB
 # again as the memory limit is for libraries, stacks of threads and arenas of malloc.
 _RESERVED_BYTES: Final = 2 * 5 * limits.GIB
 _DESCRIPTORS_MAX: Final = 64
+# Threads: the compiler's, one for each processor. As root, the user is nobody else's; else the namespace counts.
+_PROCESSES_MAX: Final = 256
 # What an interpreter has while it boots.
 _BASE_MEMORY_MB: Final = 128
-# The first build in a language also compiles its interpreter, which is ours and not the tenant's to pay for: Python
-# takes 8 CPU-seconds. The phase that begins so gives as much again.
-INTERPRETER: Final = "compiling "
-INTERPRETER_CPU_S: Final = 120
+# What would be imported when it is first used, behind the walls.
+_LATE: Final = (
+    *("isolet.hostcalls.layers", "isolet.hostcalls.state", "isolet.snapshot.capture"),
+    *("encodings.cp437", "encodings.ascii", "encodings.latin_1", "encodings.unicode_escape"),
+)
 # Builds give way to invocations.
 _NICENESS: Final = 10
 
@@ -74,12 +81,36 @@ class BuildRequest:
     layer_paths: Sequence[str] = ()
     # Where compiled interpreters outlive the server's data. Empty: nowhere.
     cache_path: str = ""
+    # Whose artifact it becomes. Empty: nobody's in particular.
+    tenant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a builder's process is told. Files are numbers of descriptors that it was handed."""
+
+    name: str = ""
+    arn: str = ""
+    memory_mb: int = _BASE_MEMORY_MB
+    version: str = LATEST
+    handler: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    warmup: str = ""
+    # Of a program: the runtime, and the parts of its interpreter: name → (digest, descriptor). Without parts they are
+    # what is to be made, of the interpreter alone.
+    runtime: str = ""
+    parts: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    package: int = -1
+    layers: Sequence[int] = ()
+    outlets: Sequence[int] = ()
 
 
 def main(arguments: list[str]) -> int:
     """The process. Answers its exit status; what went wrong with the module has been said on stdout."""
     cpu_s, memory_bytes = map(int, arguments)
     _limit(cpu_s, memory_bytes)
+    namespaces.die_with_parent()  # nobody waits for an answer once the keeper is gone
+    room = namespaces.apart()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is not an answer
 
@@ -89,17 +120,14 @@ def main(arguments: list[str]) -> int:
 
     name = "the function"
     try:
-        request = _read_request(sys.stdin.buffer)
-        name = request.name
+        task = _read_task(sys.stdin.buffer)
+        name = task.name
 
-        def told(phase: str) -> None:
-            if phase.startswith(INTERPRETER):
-                _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-                resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))
-            say(phase=phase)
+        def close() -> None:
+            _close(room)
+            say(walls=room.notes)
 
-        info = _build(request, told)
-        say(snapshot=snapshot_to_plain(info))
+        say(**_build(task, close, lambda phase: say(phase=phase)))
     except IsoletError as error:
         error.__traceback__ = None
         say(error=error_to_plain(error))
@@ -110,97 +138,103 @@ def main(arguments: list[str]) -> int:
 
 def _limit(cpu_s: int, memory_bytes: int) -> None:
     """What this process may use, before it reads anything. The kernel keeps to it, whatever compiles."""
-    for what, soft, hard in (
-        # SIGXCPU says which limit it was; SIGKILL would not.
-        (resource.RLIMIT_CPU, cpu_s, cpu_s + INTERPRETER_CPU_S),
-        (resource.RLIMIT_DATA, memory_bytes, memory_bytes),  # memory that is written to; reservations do not count
-        (resource.RLIMIT_AS, memory_bytes * 2 + _RESERVED_BYTES, memory_bytes * 2 + _RESERVED_BYTES),
-        (resource.RLIMIT_NOFILE, _DESCRIPTORS_MAX, _DESCRIPTORS_MAX),
-        (resource.RLIMIT_CORE, 0, 0),
+    for what, most in (
+        (resource.RLIMIT_CPU, cpu_s),
+        (resource.RLIMIT_DATA, memory_bytes),  # memory that is written to; reservations do not count
+        (resource.RLIMIT_AS, memory_bytes * 2 + _RESERVED_BYTES),
+        (resource.RLIMIT_FSIZE, limits.ARTIFACT_BYTES_MAX),
+        (resource.RLIMIT_NOFILE, _DESCRIPTORS_MAX),
+        (resource.RLIMIT_CORE, 0),
     ):
         _, allowed = resource.getrlimit(what)
         if allowed != resource.RLIM_INFINITY:
-            soft, hard = min(soft, allowed), min(hard, allowed)
-        resource.setrlimit(what, (soft, hard))
+            most = min(most, allowed)
+        # SIGXCPU says which limit it was; SIGKILL, at the hard limit, would not.
+        hard = most + 1 if what == resource.RLIMIT_CPU and allowed == resource.RLIM_INFINITY else most
+        resource.setrlimit(what, (most, hard))
     os.nice(_NICENESS)
-    if sys.platform == "linux":
-        # PR_SET_PDEATHSIG: nobody waits for an answer once the keeper is gone.
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
-def _read_request(stream: BinaryIO) -> BuildRequest:
+def _close(room: namespaces.Room) -> None:
+    """Closes the walls. What is needed is open and imported."""
+    for module in _LATE:
+        importlib.import_module(module)
+    room.enter()
+    # Not before: as another user than root, what the user's other processes have would count.
+    if room.alone:
+        resource.setrlimit(resource.RLIMIT_NPROC, (_PROCESSES_MAX, _PROCESSES_MAX))
+
+
+def _read_task(stream: BinaryIO) -> Task:
     said = stream.read(_REQUEST_BYTES_MAX + 1)
     if len(said) > _REQUEST_BYTES_MAX:
         raise InvalidParameter(f"a build request has more than {_REQUEST_BYTES_MAX:,} bytes")
-    return BuildRequest(**msgpack.unpackb(said))
+    return Task(**msgpack.unpackb(said, use_list=False))
 
 
-def _build(request: BuildRequest, progress: Progress) -> SnapshotInfo:
-    interpreter = of_runtime(request.runtime)
-    return _build_module(request, progress) if interpreter is None else _build_source(request, interpreter, progress)
-
-
-def _build_module(request: BuildRequest, progress: Progress) -> SnapshotInfo:
-    from .hostcalls.table import IMPORTS
-    from .snapshot.make import Maker
-    from .storage.artifacts import Artifacts, read_key
-
-    module = _module(Path(request.package_path))
-    maker = Maker(IMPORTS)
-    artifacts = Artifacts(Path(request.artifacts_path), read_key(Path(request.key_path)), maker.fingerprint)
-    made = maker.make(module, _guest(request, {}), progress)
-    progress("storing")
-    return artifacts.write(made.artifact, made.info)
-
-
-def _build_source(request: BuildRequest, interpreter: Interpreter, progress: Progress) -> SnapshotInfo:
+def _build(task: Task, close: Callable[[], None], progress: Progress) -> dict[str, Any]:
+    """What is answered: a snapshot, or the digests of an interpreter's parts in the order of the outlets."""
+    if not task.runtime:
+        return {"snapshot": snapshot_to_plain(_build_module(task, close, progress))}
     from .engine.engine import Engine, EngineSettings
     from .hostcalls.table import IMPORTS
     from .snapshot.boot import Booter
-    from .storage.artifacts import Artifacts, read_key
+    from .storage.handed import Handed
 
+    interpreter = of_runtime(task.runtime)
+    assert interpreter is not None, "modules have no runtime here"
     engine = Engine(EngineSettings(isolates_max=1), IMPORTS)
-    artifacts = Artifacts(Path(request.artifacts_path), read_key(Path(request.key_path)), engine.fingerprint)
-    booter = Booter(engine, artifacts, interpreter, _kept(request, engine.fingerprint))
-    return booter.boot(_base_guest, lambda library: _guest(request, library), progress).info
+    handed = Handed(dict(task.parts.values()), task.outlets)
+    booter = Booter(engine, handed, interpreter, close if task.parts else lambda: None)
+    if not task.parts:  # nothing of a tenant's: our own files, by their paths
+        from .snapshot.make import Phases
+
+        booter.prepare(_base_guest, Phases(progress))
+        return {"parts": handed.bindings, "written": handed.written}
+    digests = {name: digest for name, (digest, _) in task.parts.items()}
+    booted = booter.boot_prepared(digests, lambda library: _guest(task, library), progress)
+    return {"snapshot": snapshot_to_plain(booted.info)}
 
 
-def _kept(request: BuildRequest, fingerprint: bytes) -> Artifacts | None:
-    """The user's cache of compiled interpreters."""
-    from .storage.artifacts import Artifacts, read_key
+def _build_module(task: Task, close: Callable[[], None], progress: Progress) -> SnapshotInfo:
+    from .hostcalls.table import IMPORTS
+    from .snapshot.make import Maker
+    from .storage.handed import Handed
 
-    if not request.cache_path:
-        return None
-    path = Path(request.cache_path)
-    try:
-        return Artifacts(path, read_key(path.with_suffix(".key")), fingerprint, limits.INTERPRETERS_KEPT_BYTES_MAX)
-    except StorageUnavailable:
-        return None  # it only saves time
+    maker = Maker(IMPORTS)
+    close()
+    made = maker.make(_module(task.package), _guest(task, {}), progress)
+    progress("storing")
+    return Handed({}, task.outlets).write(made.artifact, made.info)
 
 
-def _guest(request: BuildRequest, library: Mapping[str, bytes]) -> Guest:
+def _guest(task: Task, library: Mapping[str, bytes]) -> Guest:
     """What a function is initialised with."""
     from .hostcalls.layers import Layers
     from .hostcalls.state import HostConstants, HostState
     from .snapshot.capture import Guest
 
-    package = PackageFiles(Path(request.package_path))
+    package = PackageFiles.of(_file(task.package))
     constants = HostConstants(
-        name=request.name,
-        version=request.version,
-        arn=request.arn,
-        memory_mb=request.memory_mb,
-        environment=[f"{key}={value}".encode() for key, value in request.environment.items()],
+        name=task.name,
+        version=task.version,
+        arn=task.arn,
+        memory_mb=task.memory_mb,
+        environment=[f"{key}={value}".encode() for key, value in task.environment.items()],
         package=package,
-        handler=request.handler,
+        handler=task.handler,
         library=library,
-        layers=Layers([PackageFiles(Path(path), hidden="") for path in request.layer_paths]),
+        layers=Layers([PackageFiles.of(_file(layer), hidden="") for layer in task.layers]),
     )
     return Guest(
-        memory_bytes_max=request.memory_mb * limits.MIB,
+        memory_bytes_max=task.memory_mb * limits.MIB,
         witness=lambda: HostState(constants, initialising=True),
-        warmup=_warmup(request, package),
+        warmup=_warmup(task, package),
     )
+
+
+def _file(descriptor: int) -> BinaryIO:
+    return io.BufferedReader(io.FileIO(descriptor, closefd=False))
 
 
 def _base_guest(library: Mapping[str, bytes]) -> Guest:
@@ -216,27 +250,27 @@ def _base_guest(library: Mapping[str, bytes]) -> Guest:
     )
 
 
-def _warmup(request: BuildRequest, package: Mapping[str, bytes]) -> bytes | None:
+def _warmup(task: Task, package: Mapping[str, bytes]) -> bytes | None:
     """The envelope of the warm-up event."""
-    if not request.warmup:
+    if not task.warmup:
         return None
     try:
-        event = json.loads(package[request.warmup])
+        event = json.loads(package[task.warmup])
     except KeyError:
-        raise InvalidParameter(f"`warmup` names {request.warmup}, which is not in the package; add it") from None
+        raise InvalidParameter(f"`warmup` names {task.warmup}, which is not in the package; add it") from None
     except (ValueError, RecursionError) as error:
-        raise InvalidParameter(f"the warm-up event {request.warmup} is not JSON: {error}") from None
+        raise InvalidParameter(f"the warm-up event {task.warmup} is not JSON: {error}") from None
     constants = abi.pack_constants(
-        name=request.name, version=request.version, arn=request.arn, memory_mb=request.memory_mb, log_stream="build"
+        name=task.name, version=task.version, arn=task.arn, memory_mb=task.memory_mb, log_stream="build"
     )
     # The deadline may be kept by the guest and frozen: it is the largest that every language can hold.
     return abi.pack_envelope(abi.pack(event), constants, str(uuid.uuid4()), 2**53 - 1, os.urandom(limits.ENTROPY_BYTES))
 
 
-def _module(path: Path) -> bytes:
+def _module(package: int) -> bytes:
     """`function.wasm` of a package. The zip was checked when it was taken in."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(_file(package)) as archive:
             return archive.read(MODULE_FILE)
     except KeyError:
         raise ModuleInvalid(f"the package has no {MODULE_FILE} at its top; put the compiled module there") from None

@@ -106,6 +106,7 @@ class Builds:
             environment=variables(settings),
             warmup=settings.warmup,
             runtime=settings.runtime,
+            tenant=function.tenant,
             layer_paths=[str(self._packages.path(layer.digest)) for layer in function.layers],
         )
 

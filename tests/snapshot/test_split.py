@@ -60,15 +60,13 @@ class Small(Interpreter):
 class House:
     """A builder's booter and a worker's isolates, over the same artifacts."""
 
-    def __init__(self, directory: Path, kept: Path | None = None) -> None:
+    def __init__(self, directory: Path) -> None:
         small = Small("small", "small", directory)
         small.module_path.write_bytes(lzma.compress(interpreter_module(), preset=0))
         small.library_path.write_bytes(lzma.compress(msgpack.packb(LIBRARY), preset=0))
         self.engine = running.restored_engine()
         self.artifacts = Artifacts(directory / "artifacts", read_key(directory / "key"), self.engine.fingerprint)
-        fingerprint = self.engine.fingerprint
-        self.kept = Artifacts(kept / "kept", read_key(kept / "kept.key"), fingerprint) if kept else None
-        self.booter = Booter(self.engine, self.artifacts, small, self.kept)
+        self.booter = Booter(self.engine, self.artifacts, small)
         self.phases: list[str] = []
 
     def boot(self, program: str, memory_mb: int = 4, warmup: bytes | None = None) -> Booted:
@@ -146,30 +144,6 @@ def test_a_lost_part_of_the_interpreter_is_made_again(house: House) -> None:
     again = house.boot("print 1").info
     assert any("compiling" in phase for phase in house.phases)
     assert house.call(again, "print 1")["program"] == "print 1"
-
-
-def test_a_second_server_takes_the_interpreter_that_the_first_one_compiled(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-    first = House(tmp_path / "one", tmp_path).boot("print 1").info
-    second = House(tmp_path / "two", tmp_path)
-    info = second.boot("print 2").info
-    assert not any("compiling" in phase for phase in second.phases)
-    assert (info.code_digest, info.base_digest) == (first.code_digest, first.base_digest)
-    assert second.call(info, "print 2")["program"] == "print 2"
-
-
-def test_what_is_damaged_in_the_cache_is_made_again_and_mended(tmp_path: Path) -> None:
-    for name in ("one", "two", "three"):
-        (tmp_path / name).mkdir()
-    info = House(tmp_path / "one", tmp_path).boot("print 1").info
-    content = tmp_path / "kept" / f"{info.code_digest}.cwasm"
-    content.write_bytes(content.read_bytes()[:-1] + b"\x55")
-    second, third = House(tmp_path / "two", tmp_path), House(tmp_path / "three", tmp_path)
-    assert second.call(second.boot("print 2").info, "print 2")["program"] == "print 2"
-    assert any("compiling" in phase for phase in second.phases)
-    third.boot("print 3")
-    assert not any("compiling" in phase for phase in third.phases)
 
 
 def test_a_program_that_calls_a_capability_initialises_in_every_invocation(house: House) -> None:

@@ -15,13 +15,9 @@ proposal that is off is code of wasmtime's that a tenant cannot reach.
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import importlib.metadata
-import platform
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import wasmtime
@@ -30,13 +26,11 @@ from wasmtime import _ffi as ffi
 from .. import limits
 from ..errors import ArtifactCorrupt, EngineFault, GuestError, ModuleInvalid
 from . import binding
+from .fingerprint import CODEGEN, fingerprint
 from .host import HostFunction, Wait
 from .workingset import Runs
 
-# Raised when what snapshot/ writes into modules changes its meaning: older artifacts are then built again.
-ARTIFACT_FORMAT = 3
 MAGIC = b"\0asm\1\0\0\0"
-WASMTIME_VERSION = importlib.metadata.version("wasmtime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +107,7 @@ class Engine:
 
     def __init__(self, settings: EngineSettings, imports: Sequence[HostFunction] = ()) -> None:
         self.settings = settings
+        self._fingerprint = fingerprint()
         config = wasmtime.Config()
         _features(config)
         _codegen(config, settings)
@@ -176,14 +171,7 @@ class Engine:
     @property
     def fingerprint(self) -> bytes:
         """32 bytes that change whenever an artifact of another engine must not be loaded here."""
-        parts = (
-            f"format {ARTIFACT_FORMAT}",
-            WASMTIME_VERSION,
-            platform.machine(),
-            _cpu_features(),
-            repr(_CODEGEN),
-        )
-        return hashlib.sha256("\n".join(parts).encode()).digest()
+        return self._fingerprint
 
     # ── host functions ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -302,21 +290,9 @@ def _failed(isolate: Any, function: HostFunction, error: BaseException) -> int:
 
 # ── settings ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-# Everything that changes generated code, in one place: it is part of the fingerprint.
-_CODEGEN = {
-    "consume_fuel": True,
-    # 4 GiB reserved and no explicit bounds checks: an out-of-bounds access meets the guard.
-    "memory_reservation": 4 * limits.GIB,
-    "memory_guard_size": 32 * limits.MIB,
-    "memory_init_cow": True,
-    "max_wasm_stack": limits.WASM_STACK_BYTES,
-    # Same bits on every machine: a snapshot and its replay agree.
-    "cranelift_nan_canonicalization": True,
-}
-
 
 def _codegen(config: wasmtime.Config, settings: EngineSettings) -> None:
-    for name, value in _CODEGEN.items():
+    for name, value in CODEGEN.items():
         setattr(config, name, value)
     config.strategy = "cranelift"  # never Winch
     config.cranelift_opt_level = "speed" if settings.optimise else "none"
@@ -367,17 +343,6 @@ def _pools(config: wasmtime.Config, settings: EngineSettings) -> None:
         getattr(ffi, f"wasmtime_pooling_allocation_config_{name}_set")(pool, value)
     ffi.wasmtime_pooling_allocation_strategy_set(config.ptr(), pool)
     ffi.wasmtime_pooling_allocation_config_delete(pool)
-
-
-def _cpu_features() -> str:
-    """The CPU's feature flags: code generated for more than this machine has must not run here."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith(("flags", "Features")):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor()
 
 
 def wat(text: str | bytes) -> bytes:

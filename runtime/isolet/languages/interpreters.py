@@ -21,6 +21,9 @@ import msgpack
 from ..errors import ToolchainMissing
 from ..manifest import LANGUAGES
 
+# Raised when what snapshot/boot.py makes of an interpreter changes its form, or what one may learn of its host while it
+# boots.
+_FORMAT = b"isolet interpreter 4\0"
 _SDK = Path(__file__).parent / "sdk"
 
 
@@ -52,6 +55,11 @@ class Interpreter:
     def digest(self) -> str:
         """SHA-256 of module and library as they are stored. Raises ToolchainMissing if they are not there."""
         return _digest(self)
+
+    @property
+    def key(self) -> bytes:
+        """What its parts are bound to among artifacts. Raises ToolchainMissing."""
+        return _FORMAT + self.digest.encode()
 
     def read_module(self) -> bytes:
         """The module's bytes; some 50 ms. Raises ToolchainMissing."""

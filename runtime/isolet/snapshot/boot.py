@@ -7,25 +7,26 @@
                                    └──────→ state: stored as what differs from the base
 
 Laws:
-- Whoever deploys a program compiles nothing, once the interpreter's parts are made, by the machine's first deployment.
-  Builders that start at once make them once; a second server of the same user takes those that the first one made.
+- Whoever deploys a program compiles nothing, once the interpreter's parts are made (preparing.py says when). They are
+  made of our own files alone: no tenant's bytes are in the process that makes what all tenants run on.
 - A program that cannot be frozen runs its top-level code in every invocation, from the base state.
 - The stack is not stored: below the stack pointer nothing is alive, and what initialisation left there is noise.
 """
 
 from __future__ import annotations
 
-import contextlib
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from .. import limits
 from ..engine.engine import Code, Engine, Template
-from ..errors import ArtifactCorrupt, ArtifactMissing, EngineFault, ModuleInvalid, StorageUnavailable
+from ..errors import ArtifactCorrupt, ArtifactMissing, EngineFault, ModuleInvalid
 from ..languages.interpreters import Interpreter
 from ..model import SnapshotInfo
-from ..storage.artifacts import Artifacts
+from ..storage.artifacts import Verified
 from . import sections
 from .capture import Guest, Initialised, capture
 from .instructions import survey
@@ -43,8 +44,18 @@ INITIALISERS = ("isolet_init",)
 NO_BASE = Base("", b"")
 # What the phase begins with in which an interpreter is compiled: trusted code, and seconds of work.
 COMPILING = "compiling"
-# Raised when what `prepare` stores changes its form, or what an interpreter may learn of its host while it boots.
-_FORMAT = b"isolet interpreter 4\0"
+
+
+class Store(Protocol):
+    """Where parts and states are: Artifacts, or in a builder's process what it was handed of them."""
+
+    def bound(self, key: bytes) -> Mapping[str, str] | None: ...
+
+    def bind(self, key: bytes, digests: Mapping[str, str]) -> None: ...
+
+    def open(self, digest: str) -> AbstractContextManager[Verified]: ...
+
+    def write(self, content: bytes, info: SnapshotInfo) -> SnapshotInfo: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +82,16 @@ class Booted:
 
 
 class Booter:
-    """One interpreter in a builder. `kept` are artifacts that outlive the server's own: parts are taken from there, and
-    left there."""
+    """One interpreter in a builder. `opened` is called when all files that a program needs are open, before anything of
+    it is looked at."""
 
     def __init__(
-        self, engine: Engine, artifacts: Artifacts, interpreter: Interpreter, kept: Artifacts | None = None
+        self, engine: Engine, artifacts: Store, interpreter: Interpreter, opened: Callable[[], None] = lambda: None
     ) -> None:
         self._engine = engine
         self._artifacts = artifacts
-        self._kept = kept
         self._interpreter = interpreter
-        self._key = _FORMAT + interpreter.digest.encode()
+        self._opened = opened
 
     def boot(
         self,
@@ -89,9 +99,23 @@ class Booter:
         guest: Callable[[Mapping[str, bytes]], Guest],
         progress: Progress = lambda phase: None,
     ) -> Booted:
-        """The state of a program, stored. Raises ModuleInvalid if its top-level code ends the isolate."""
+        """The state of a program, stored. Makes the interpreter's parts if they are not there. Raises ModuleInvalid if
+        its top-level code ends the isolate."""
         phases = Phases(progress)
-        machine = self.prepare(base_guest, phases)
+        return self._boot(self.prepare(base_guest, phases), guest, phases)
+
+    def boot_prepared(
+        self,
+        digests: Mapping[str, str],
+        guest: Callable[[Mapping[str, bytes]], Guest],
+        progress: Progress = lambda phase: None,
+    ) -> Booted:
+        """The same, from parts that are there. Raises ArtifactMissing, ArtifactCorrupt, too."""
+        phases = Phases(progress)
+        phases.begin("validating")
+        return self._boot(self._load(digests), guest, phases)
+
+    def _boot(self, machine: Machine, guest: Callable[[Mapping[str, bytes]], Guest], phases: Phases) -> Booted:
         phases.begin("initialising")
         given = replace(guest(machine.library), initialisers=INITIALISERS)
         self._require_room(machine, given)
@@ -123,45 +147,11 @@ class Booter:
         """The interpreter's parts: loaded, or made and stored if they are not there. Raises EngineFault, HostErrors."""
         phases = phases or Phases(lambda phase: None)
         phases.begin("validating")
-        with self._artifacts.lock(self._key):
-            loaded = self._loaded(self._artifacts.bound(self._key))
-            if loaded is not None:
-                return loaded
-            if self._kept is None:
-                return self._make(guest, phases)
-            with self._kept.lock(self._key):
-                machine = self._loaded(self._taken(self._kept))
-                if machine is None:
-                    machine = self._make(guest, phases)
-                    with contextlib.suppress(StorageUnavailable):  # it only saves time
-                        self._leave(self._kept, machine.digests)
-                return machine
-
-    def _loaded(self, digests: Mapping[str, str] | None) -> Machine | None:
-        """What is stored, unless some of it is missing or damaged: then it is made again."""
+        digests = self._artifacts.bound(self._interpreter.key)
         try:
-            return None if digests is None else self._load(digests)
-        except (ArtifactMissing, ArtifactCorrupt):
-            return None
-
-    def _taken(self, kept: Artifacts) -> Mapping[str, str] | None:
-        """The parts that another server of this user left, copied."""
-        digests = kept.bound(self._key)
-        if digests is None:
-            return None
-        try:
-            for digest in digests.values():
-                _copy(kept, self._artifacts, digest)
-        except (ArtifactMissing, ArtifactCorrupt):
-            return None
-        self._artifacts.bind(self._key, digests)
-        return digests
-
-    def _leave(self, kept: Artifacts, digests: Mapping[str, str]) -> None:
-        for digest in digests.values():
-            _copy(self._artifacts, kept, digest)
-        kept.bind(self._key, digests)
-        kept.evict(digests.values())
+            return self._make(guest, phases) if digests is None else self._load(digests)
+        except (ArtifactMissing, ArtifactCorrupt):  # some of it is missing or damaged
+            return self._make(guest, phases)
 
     def _require_room(self, machine: Machine, guest: Guest) -> None:
         needed = machine.state.captured.pages * limits.WASM_PAGE_BYTES
@@ -202,18 +192,18 @@ class Booter:
         phases.begin(f"{COMPILING} {self._interpreter.name}, once a machine")
         parts = self._split()
         compiled = self._engine.compile(parts.code)
-        digests = {"code": self._artifacts.write(compiled.serialize(), _PART).digest}
+        digests = {"code": self._artifacts.write(compiled.serialize(), PART).digest}
         with self._artifacts.open(digests["code"]) as verified:
             code = code_of(self._engine, verified.path, parts.layout)
         library = self._interpreter.read_library()
         if library:
-            digests["library"] = self._artifacts.write(library_packed(library), _PART).digest
+            digests["library"] = self._artifacts.write(library_packed(library), PART).digest
         first = self._engine.link_state(self._engine.compile(parts.first), code, ())
         given = replace(guest(library), initialisers=("_initialize", "isolet_boot"), buffer=False, warmup=None)
         captured = without_stack(self._booted(first, windows(parts.layout), given))
         content = packed(parts.layout, captured, NO_BASE)
-        digests["base"] = self._artifacts.write(content, _PART).digest
-        self._artifacts.bind(self._key, digests)
+        digests["base"] = self._artifacts.write(content, PART).digest
+        self._artifacts.bind(self._interpreter.key, digests)
         return self._machine(digests, code, State(parts.layout, captured), library)
 
     def _booted(self, first: Template, seen: Instrumented, guest: Guest) -> Captured:
@@ -232,14 +222,9 @@ class Booter:
         state: State,
         library: Mapping[str, bytes],
     ) -> Machine:
+        self._opened()
         template = self._engine.link_state(self._engine.compile(state.module), code, INITIALISERS)
         return Machine(digests, state, template, library)
-
-
-def _copy(source: Artifacts, target: Artifacts, digest: str) -> None:
-    """Verified where it comes from, sealed anew where it goes."""
-    with source.open(digest) as verified:
-        target.write(content_of(verified.path), verified.info)
 
 
 def code_of(engine: Engine, path: str, layout: Layout) -> Code:
@@ -263,7 +248,7 @@ def without_stack(captured: Captured) -> Captured:
 
 
 # What a part's seal says of it beside its digest: nothing.
-_PART = SnapshotInfo("", False, (), 0, 0, 0, 0, 0, 0.0, 0)
+PART = SnapshotInfo("", False, (), 0, 0, 0, 0, 0, 0.0, 0)
 
 
 def content_of(path: str) -> bytes:

@@ -2,7 +2,7 @@
 of it trusted by MAC only.
 
 An artifact is two files: `<digest>.cwasm`, the content, and `<digest>.seal`: the MAC, then what the MAC covers: digest,
-engine fingerprint and SnapshotInfo. `digest` is the content's SHA-256.
+owner, engine fingerprint and SnapshotInfo. `digest` is the SHA-256 of owner and content.
 
 Laws:
 - Nothing of an artifact is used before its seal and its content verify: of 200 random single-bit flips in a compiled
@@ -10,6 +10,9 @@ Laws:
   descriptor.
 - A file has all of its content or is not there: written under another name, synced, renamed, the directory synced. The
   seal comes last, so that its presence says that both are whole.
+- An artifact has one owner, a tenant, or none: interpreters' parts, which hold nothing of a tenant's. Equal content of
+  two tenants is two artifacts under two digests, so that neither file, memory nor the time that loading takes tells one
+  what the other has.
 - Names are digests, nothing else: no name reaches the file system that is not 64 hexadecimal digits.
 - Any number of processes may write, read and evict at once: whoever meets a file that has gone takes it as missing.
 - What does not verify is set aside as `<name>.corrupt`, for a person to look at, and counts as missing from then on.
@@ -63,6 +66,13 @@ class Verified:
     info: SnapshotInfo
 
 
+class Incoming(NamedTuple):
+    """A new file: its place until it is adopted, and a descriptor to write it through."""
+
+    path: Path
+    descriptor: int
+
+
 class _Stored(NamedTuple):
     used_s: float
     digest: str
@@ -81,20 +91,67 @@ class Artifacts:
         self._fingerprint = fingerprint
         self._bytes_max = bytes_max
 
-    def write(self, content: bytes, info: SnapshotInfo) -> SnapshotInfo:
+    def write(self, content: bytes, info: SnapshotInfo, owner: str = "") -> SnapshotInfo:
         """Stores an artifact; answers `info` with its digest and size. StorageUnavailable leaves nothing behind."""
-        digest = hashlib.sha256(content).hexdigest()
-        sealed = replace(info, digest=digest, artifact_bytes=len(content))
-        body: bytes = msgpack.packb(
-            {"digest": digest, "fingerprint": self._fingerprint, "info": snapshot_to_plain(sealed)}
-        )
+        with self.incoming() as incoming:
+            try:
+                with open(incoming.descriptor, "wb", closefd=False) as file:
+                    file.write(content)
+            except OSError as error:
+                raise StorageUnavailable(f"an artifact cannot be stored: {error.strerror}") from None
+            return self.adopt(incoming.path, info, owner)
+
+    @contextlib.contextmanager
+    def incoming(self) -> Iterator[Incoming]:
+        """A file for somebody to write who must not have the key, and `adopt`. It is gone afterwards, if it was not
+        adopted. StorageUnavailable."""
+        path = self._directory / f"{secrets.token_hex(16)}{PARTIAL}"
         try:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_whole(self._directory / (digest + _CONTENT), content)
-            write_whole(self._directory / (digest + _SEAL), self._mac(body) + body)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StorageUnavailable(f"the artifact {digest} cannot be stored: {error.strerror}") from None
+            raise StorageUnavailable(f"an artifact cannot be stored: {error.strerror}") from None
+        try:
+            yield Incoming(path, descriptor)
+        finally:
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
+
+    def adopt(self, path: Path, info: SnapshotInfo, owner: str = "") -> SnapshotInfo:
+        """Makes an incoming file an artifact; nobody may write to it any more. What `info` says of digest and size does
+        not count. StorageUnavailable leaves nothing behind."""
+        digest = hashlib.sha256(_of_owner(owner))
+        size = 0
+        content = seal = path
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                while part := os.read(descriptor, _STEP_BYTES):
+                    digest.update(part)
+                    size += len(part)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            sealed = replace(info, digest=digest.hexdigest(), artifact_bytes=size)
+            said = {"digest": sealed.digest, "owner": owner, "fingerprint": self._fingerprint}
+            body: bytes = msgpack.packb({**said, "info": snapshot_to_plain(sealed)})
+            content, seal = (self._directory / (sealed.digest + suffix) for suffix in (_CONTENT, _SEAL))
+            path.replace(content)
+            sync_directory(self._directory)
+            write_whole(seal, self._mac(body) + body)
+        except OSError as error:
+            if not seal.exists():  # else it is an artifact that was there before
+                content.unlink(missing_ok=True)
+            raise StorageUnavailable(f"an artifact cannot be stored: {error.strerror}") from None
         return sealed
+
+    def readable(self, digest: str) -> int:
+        """A descriptor of the content of an artifact whose seal verifies. Whoever reads it compares it with `digest`.
+        Raises ArtifactMissing, ArtifactCorrupt, StorageUnavailable."""
+        self._require_digest(digest)
+        self._unseal(digest)
+        with self._open(self._directory / (digest + _CONTENT)) as descriptor:
+            return os.dup(descriptor)
 
     @contextlib.contextmanager
     def open(self, digest: str) -> Iterator[Verified]:
@@ -115,10 +172,10 @@ class Artifacts:
         busy, gives the lock back for microseconds at a time, and has it again before the thread is awake.
         """
         self._require_digest(digest)
-        info = self._unseal(digest)
+        owner, info = self._unseal(digest)
         content = self._directory / (digest + _CONTENT)
         with self._open(content) as descriptor:
-            hashed = hashlib.sha256()
+            hashed = hashlib.sha256(_of_owner(owner))
             while part := os.read(descriptor, _STEP_BYTES):
                 hashed.update(part)
                 yield None
@@ -137,7 +194,7 @@ class Artifacts:
         """What is stored about an artifact, None if it is missing or does not verify. The content is not read."""
         self._require_digest(digest)
         try:
-            return self._unseal(digest)
+            return self._unseal(digest)[1]
         except (ArtifactMissing, ArtifactCorrupt):
             return None
 
@@ -167,12 +224,24 @@ class Artifacts:
         return digests if all(self.info(digest) is not None for digest in digests.values()) else None
 
     @contextlib.contextmanager
-    def lock(self, key: bytes) -> Iterator[None]:
-        """Held by the one process that makes what is bound to `key`; others wait. For processes of one machine."""
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with open(self._binding(key).with_suffix(".lock"), "w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def lock(self, key: bytes) -> Iterator[bool]:
+        """Held (True) by the one process that makes what is bound to `key`; False: another one does. For processes of
+        one machine."""
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path = self._binding(key).with_suffix(".lock")
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StorageUnavailable(f"{self._directory} cannot be used: {error.strerror}") from None
+        try:
+            held = True
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                held = False
+            yield held
+        finally:
+            os.close(descriptor)
 
     def _binding(self, key: bytes) -> Path:
         return self._directory / (hashlib.sha256(key).hexdigest() + _BINDING)
@@ -202,7 +271,8 @@ class Artifacts:
     def _mac(self, body: bytes) -> bytes:
         return hmac.digest(self._key, _MAC_DOMAIN + body, "sha256")
 
-    def _unseal(self, digest: str) -> SnapshotInfo:
+    def _unseal(self, digest: str) -> tuple[str, SnapshotInfo]:
+        """(owner, info)."""
         path = self._directory / (digest + _SEAL)
         with self._open(path) as descriptor:
             sealed = os.read(descriptor, _SEAL_BYTES_MAX)
@@ -216,7 +286,7 @@ class Artifacts:
             raise ArtifactCorrupt(f"the seal of artifact {digest} belongs to {said['digest']}; it was set aside")
         if said["fingerprint"] != self._fingerprint:
             raise ArtifactMissing(f"artifact {digest} was made for another engine")
-        return snapshot_from_plain(said["info"])
+        return said.get("owner", ""), snapshot_from_plain(said["info"])
 
     # ── files ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -268,6 +338,11 @@ class Artifacts:
             if not whole and age_s > (_CORRUPT_S_MAX if entry.name.endswith(_CORRUPT) else _PARTIAL_S_MAX):
                 Path(entry.path).unlink(missing_ok=True)
         return stored
+
+
+def _of_owner(owner: str) -> bytes:
+    """What is hashed before the content. No name of a tenant has a NUL: no two owners and contents give one input."""
+    return owner.encode() + b"\0" if owner else b""
 
 
 # ── the key ─────────────────────────────────────────────────────────────────────────────────────────────────────

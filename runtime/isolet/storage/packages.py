@@ -26,7 +26,7 @@ import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from .. import limits
 from ..errors import InvalidParameter, ModuleInvalid, StorageUnavailable
@@ -152,8 +152,16 @@ class PackageFiles(Mapping[str, bytes]):
     def __init__(self, path: Path, hidden: str = MODULE_FILE) -> None:
         self._path = path
         self._hidden = hidden
+        self._source: Path | BinaryIO = path
         self._archive: zipfile.ZipFile | None = None
         self._members: dict[str, zipfile.ZipInfo] = {}
+
+    @classmethod
+    def of(cls, file: BinaryIO, hidden: str = MODULE_FILE) -> PackageFiles:
+        """Those of a package that is open already."""
+        files = cls(Path("of this function"), hidden)
+        files._source = file
+        return files
 
     def __getitem__(self, name: str) -> bytes:
         archive = self._open()
@@ -171,7 +179,7 @@ class PackageFiles(Mapping[str, bytes]):
     def _open(self) -> zipfile.ZipFile:
         if self._archive is None:
             with _readable(self._path.stem):
-                self._archive = zipfile.ZipFile(self._path)
+                self._archive = zipfile.ZipFile(self._source)
             members = (info for info in self._archive.infolist() if not info.is_dir())
             self._members = {info.filename: info for info in members if info.filename != self._hidden}
         return self._archive
