@@ -9,7 +9,7 @@ import pytest
 
 from isolet.engine import advisories
 from isolet.engine.advisories import Advisory, exposures, loaded, parse, read
-from isolet.engine.engine import WASMTIME_VERSION
+from isolet.engine.fingerprint import WASMTIME_VERSION
 
 
 def advisory(*fixed: str, needs: tuple[str, ...] = ("gc",)) -> Advisory:

@@ -22,7 +22,8 @@ from typing import Any, Final
 from wasmtime import _ffi as ffi
 
 from ..errors import ModuleInvalid
-from .engine import WASMTIME_VERSION, Engine, EngineSettings, wat
+from .engine import Engine, EngineSettings, wat
+from .fingerprint import WASMTIME_VERSION
 
 Version = tuple[int, int, int]
 
