@@ -6,6 +6,8 @@
     workers = 2                       # default: one per CPU
     isolates = 1024                   # per worker
     drain_s = 30
+    sandbox = true                    # workers give up files, networks and processes before they serve (sandbox/)
+    require_sandbox = false           # refuse to serve where the kernel has not all that this needs
 
     [billing]
     step_ms = 1                       # durations are rounded up to it; 100 was Lambda's until 2020
@@ -158,6 +160,8 @@ class Config:
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     isolates: int = limits.ISOLATES_MAX
     drain_s: float = limits.DRAIN_S
+    sandbox: bool = True
+    require_sandbox: bool = False
     billing_step_ms: int = 1
     prices: Prices = Prices()
     artifact_bytes: int = limits.ARTIFACTS_BYTES_MAX
@@ -223,6 +227,13 @@ def _whole(low: int, high: int) -> Parse:
         return value
 
     return parse
+
+
+def _flag(value: Any) -> bool:
+    found = {"true": True, "false": False}.get(value.lower()) if isinstance(value, str) else value
+    if not isinstance(found, bool):
+        raise ValueError(f"{_shown(value)} is neither true nor false; write one of them")
+    return found
 
 
 def _seconds(low: float, high: float) -> Parse:
@@ -328,6 +339,8 @@ KEYS: Mapping[str, Parse] = {
     "workers": _whole(1, 256),
     "isolates": _whole(1, 16_384),
     "drain_s": _seconds(0, 3_600),
+    "sandbox": _flag,
+    "require_sandbox": _flag,
     "billing.step_ms": _whole(1, 1_000),
     "billing.currency": _currency,
     "billing.per_million_requests": _price,

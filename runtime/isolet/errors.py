@@ -469,3 +469,7 @@ class ArtifactCorrupt(HostError):
 
 class EngineFault(HostError):
     """wasmtime refused something of ours, or a host function of ours failed: a defect of isolet."""
+
+
+class SandboxMissing(HostError):
+    """This machine has not what a worker's sandbox is made of, and it was required; or entering it failed."""

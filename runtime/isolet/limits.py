@@ -465,3 +465,9 @@ RETIRE_S = TIMEOUT_S_MAX + 60.0
 RETIRE_IDLE_S = 5.0
 # After a replacement that did not begin to serve, until the next one is tried.
 RECYCLE_RETRY_S = 60.0
+
+# ── a worker's sandbox ──────────────────────────────────────────────────────────────────────────────────────────
+
+# Lines about what a worker was refused, in its life: one that tries all paths must not fill a disk.
+SANDBOX_REFUSALS_LOGGED = 100
+SANDBOX_PATH_CHARS_LOGGED = 200

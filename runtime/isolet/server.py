@@ -41,7 +41,7 @@ from .building import BuildRequest
 from .builds import Build
 from .config import Config
 from .engine import selftest
-from .errors import EngineFault, InvalidParameter, ToolchainMissing
+from .errors import EngineFault, InvalidParameter, SandboxMissing, ToolchainMissing
 from .front.door import Door, HttpLimits
 from .front.protocol import protocol_factory
 from .keeper import Keeper
@@ -50,6 +50,11 @@ from .link import SOCKET_PATH_BYTES_MAX, Link, listen, pair
 from .model import SnapshotInfo
 from .operating import operated
 from .retry import Delays
+from .sandbox import audit, wall
+from .sandbox.opener import Opener
+from .sandbox.wall import Means
+from .storage import artifacts as artifact_files
+from .storage import packages as package_files
 from .storage.artifacts import Artifacts, read_key
 from .storage.files import make_data_directory
 from .storage.packages import Packages
@@ -89,9 +94,12 @@ def serve(
     warning = asyncio.run(require_keys(config, TestPair.UNTIL_KEYS))
     require_engine()
     raise_descriptors(config)
+    means = sandbox_means(config)
     sockets = bind(config.host, config.port, config.workers)
-    if warning:
-        on_warning(warning)
+    for said in (warning, *(f"sandbox: {missing}" for missing in audit.missing(means) if config.sandbox)):
+        if said:
+            on_warning(said)
+    wall.warm_up()
     port = sockets[0].getsockname()[1]
     # A place for each worker, and one for the successor of one.
     vitals = Vitals(config.workers + 1)
@@ -100,7 +108,12 @@ def serve(
     with link_path(config) as path:
         keeper = Role("keeper", partial(run_keeper, config, path, sockets, vitals, tally))
         workers = [
-            Role(f"worker {n}", partial(run_worker, config, path, sockets, n, tally, vitals), bounds)
+            Role(
+                f"worker {n}",
+                partial(run_worker, config, path, sockets, n, tally, vitals, means),
+                bounds,
+                partial(Opener, f"worker {n}", _readable(config), path) if means.opener else None,
+            )
             for n in range(config.workers)
         ]
         supervisor = Supervisor(
@@ -119,6 +132,15 @@ def worker_bounds(config: Config) -> Bounds:
         config.image_bytes, config.isolates, config.workers, watchdog.machine_bytes()
     )
     return Bounds(memory_bytes, config.worker_requests_max, config.worker_age_s_max)
+
+
+def sandbox_means(config: Config) -> Means:
+    """What the workers' second wall is made of. Raises SandboxMissing if it is required and not whole."""
+    means = audit.survey() if config.sandbox else Means()
+    if config.require_sandbox and not means.whole:
+        reasons = "; ".join(audit.missing(means)) if config.sandbox else "`sandbox` is false in the configuration"
+        raise SandboxMissing(f"a sandbox is required, and this machine has no whole one: {reasons}")
+    return means
 
 
 def prepare(config: Config) -> None:
@@ -386,6 +408,11 @@ def http_server(config: Config, worker: Worker) -> HttpServer:
     return HttpServer(settings, worker.door, config.drain_s)
 
 
+def _readable(config: Config) -> dict[Path, frozenset[str]]:
+    """What a worker may open once it serves."""
+    return {config.artifacts_path: artifact_files.READ_SUFFIXES, config.packages_path: package_files.READ_SUFFIXES}
+
+
 def run_worker(
     config: Config,
     path: Path,
@@ -393,10 +420,12 @@ def run_worker(
     number: int,
     tally: Tally,
     vitals: Vitals,
+    means: Means,
     ready: Ready,
 ) -> None:
     """A worker's whole life, in its process. A successor has its predecessor's number, and a place of its own."""
     _close([other for other in sockets if other is not sockets[number]])
+    wall.before_loop(means)
 
     async def live() -> None:
         worker = make_worker(config, tally.column(ready.place))
@@ -423,6 +452,9 @@ def run_worker(
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
+        if config.sandbox:
+            opener = ready.attendant
+            wall.enter(means, opener.channel if isinstance(opener, Opener) else None, tuple(_readable(config)))
         pulse = Pulse(vitals.column(ready.place), worker.served)
         ready()
         await serving

@@ -4,6 +4,7 @@ Laws:
 - A child that ends is replaced at once; one that keeps ending at its start is replaced ever more slowly (RESTART_S).
 - Children are forked from a process that has imported everything and started nothing: no threads, no engine, no loop. A
   replacement is therefore serving within tens of milliseconds, where a fresh interpreter would take half a second.
+- A child begins with no descriptor of the supervisor's own, nor with what leads to another child.
 - No child outlives its supervisor: the kernel kills it (PR_SET_PDEATHSIG), where the kernel can.
 - A child of a role with bounds is looked at every LOOK_S, and killed when it is beyond help (watchdog.py). It is then
   replaced as after any other end.
@@ -28,6 +29,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from . import limits
 from .vitals import Ending, Vitals
@@ -43,11 +45,30 @@ STARTED_S = 1.0
 RETIRE = signal.SIGUSR1
 
 
-class Ready:
-    """What a child is given: called once it serves. `place` is its place among the vitals, if its role has bounds."""
+class Attendant(Protocol):
+    """What the supervisor does for one process beside keeping it running, in its loop: never waits, never raises. Made
+    before the fork."""
 
-    def __init__(self, descriptor: int, place: int) -> None:
+    def attend(self) -> None:
+        """After the fork, in the supervisor."""
+
+    def leave(self) -> None:
+        """The process has ended."""
+
+    def descriptors(self) -> Sequence[int]:
+        """What to watch."""
+
+    def serve(self, descriptor: int, events: int) -> None:
+        """Something has come on one of them; `events` are poll's."""
+
+
+class Ready:
+    """What a child is given: called once it serves. `place` is its place among the vitals, if its role has bounds;
+    `attendant`, if it has one, what serves it in the supervisor."""
+
+    def __init__(self, descriptor: int, place: int, attendant: Attendant | None) -> None:
         self.place = place
+        self.attendant = attendant
         self._descriptor = descriptor
 
     def __call__(self) -> None:
@@ -63,6 +84,7 @@ class Role:
     name: str
     run: Callable[[Ready], None]
     bounds: Bounds | None = None
+    attendant: Callable[[], Attendant] | None = None
 
 
 @dataclass
@@ -74,10 +96,18 @@ class Process:
     started_s: float
     place: int = -1
     watch: Watch | None = None
+    attendant: Attendant | None = None
     ready: bool = False
     # Why we ended it, if we did; and when a retiring one has had its time.
     ending: Ending | None = None
     killed_at_s: float = float("inf")
+
+    def descriptors(self) -> Iterator[int]:
+        """What it, and who attends it, may be heard on."""
+        if self.ready_fd >= 0:
+            yield self.ready_fd
+        if self.attendant is not None:
+            yield from self.attendant.descriptors()
 
 
 @dataclass
@@ -122,6 +152,7 @@ class Supervisor:
         self._signals: list[int] = []
         self._chance = random.Random()
         self._look_at_s = 0.0
+        self._pipe: tuple[int, ...] = ()
 
     def run(self) -> int:
         """Returns the exit status once everything has ended: 0 after a signal, 1 if it never came up."""
@@ -156,17 +187,26 @@ class Supervisor:
             place = next(place for place in range(self._vitals.places) if place not in taken)
             self._vitals.column(place).clear()
             watch = Watch(child.role.bounds.jittered(self._chance), time.monotonic())
+        attendant = None if child.role.attendant is None else child.role.attendant()
         reading, writing = os.pipe()
         supervisor = os.getpid()
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
-            os.close(reading)
-            _live(child.role, Ready(writing, place), supervisor)
+            _live(child.role, Ready(writing, place, attendant), supervisor, [reading, *self._descriptors()])
         os.close(writing)
+        if attendant is not None:
+            attendant.attend()
         logger.info("%s started, pid %d", child.role.name, pid)
-        return Process(pid, reading, time.monotonic(), place, watch)
+        return Process(pid, reading, time.monotonic(), place, watch, attendant)
+
+    def _descriptors(self) -> Iterator[int]:
+        """What is the supervisor's alone."""
+        yield from self._pipe
+        for child in self._children():
+            for process in child.processes():
+                yield from process.descriptors()
 
     def _reap(self) -> None:
         """Takes note of every process that has ended, and plans its replacement."""
@@ -191,6 +231,8 @@ class Supervisor:
         log("%s (pid %d) %s", child.role.name, process.pid, how)
         if process.ready_fd >= 0:
             os.close(process.ready_fd)
+        if process.attendant is not None:
+            process.attendant.leave()
         if process.watch is not None and not self._signals:
             self._vitals.count(ending)
         now_s = time.monotonic()
@@ -229,20 +271,27 @@ class Supervisor:
 
     def _wait(self, wakeup: int, seconds: float | None) -> None:
         """Sleeps until a signal, a child's word, or `seconds`."""
-        pipes = {
-            process.ready_fd: process
+        heard = [
+            (descriptor, process)
             for child in self._children()
             for process in child.processes()
-            if process.ready_fd >= 0
-        }
-        readable, _, _ = select.select([wakeup, *pipes], [], [], seconds)
-        if wakeup in readable:
+            for descriptor in process.descriptors()
+        ]
+        poll = select.poll()
+        for descriptor in (wakeup, *(descriptor for descriptor, _ in heard)):
+            poll.register(descriptor, select.POLLIN)
+        found = dict(poll.poll(None if seconds is None else 1000 * seconds))
+        if wakeup in found:
             os.read(wakeup, 4096)
-        for descriptor, process in pipes.items():
-            if descriptor in readable:
+        for descriptor, process in heard:
+            if descriptor not in found:
+                continue
+            if descriptor == process.ready_fd:
                 process.ready = os.read(descriptor, 1) == b"1" or process.ready
                 os.close(descriptor)
                 process.ready_fd = -1
+            elif process.attendant is not None:
+                process.attendant.serve(descriptor, found[descriptor])
         self._reap()
 
     # ── watching ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -314,6 +363,7 @@ class Supervisor:
     def _wakeup(self) -> Iterator[int]:
         """Signals as bytes on a pipe, so that `select` sees them."""
         reading, writing = os.pipe()
+        self._pipe = (reading, writing)
         os.set_blocking(reading, False)
         os.set_blocking(writing, False)
         before = {
@@ -340,11 +390,13 @@ def _kill(process: Process) -> None:
         os.kill(process.pid, signal.SIGKILL)
 
 
-def _live(role: Role, ready: Ready, supervisor: int) -> None:
+def _live(role: Role, ready: Ready, supervisor: int, not_mine: Sequence[int]) -> None:
     """The child's side of the fork: never returns."""
     status = 1
     try:
         signal.set_wakeup_fd(-1)
+        for descriptor in not_mine:
+            os.close(descriptor)
         for number in (signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         # Ctrl-C reaches the whole foreground group: the supervisor ends its children in order instead.

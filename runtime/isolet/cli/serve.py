@@ -56,6 +56,12 @@ SIGTERM or Ctrl-C drains: what is under way is finished. A second one does not w
     type=click.Path(path_type=Path),
     help="Configuration.  [default: isolet.toml, if there is one]",
 )
+@click.option(
+    "--require-sandbox",
+    is_flag=True,
+    default=None,
+    help="Refuse to serve where the kernel lacks a part of the workers' sandbox.",
+)
 @click.option("--verbose", "-v", is_flag=True, help="Say what the processes do.")
 @click.pass_context
 def serve(
@@ -65,13 +71,20 @@ def serve(
     data: str | None,
     workers: str | None,
     path: Path | None,
+    require_sandbox: bool | None,
     verbose: bool,
 ) -> None:
     """Run a server on this machine.
 
     Prints one line once it serves, and answers until it is told to end.
     """
-    arguments = {"host": host, "port": port, "data": data, "workers": workers}
+    arguments = {
+        "host": host,
+        "port": port,
+        "data": data,
+        "workers": workers,
+        "require_sandbox": require_sandbox,
+    }
     config = configuration(ctx, path, arguments)
     log_to_stderr(verbose)
     from ..doctor import Verdict, here  # here: everything; `--help` need not wait for it

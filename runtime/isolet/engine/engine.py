@@ -25,7 +25,7 @@ from wasmtime import _ffi as ffi
 
 from .. import limits
 from ..errors import ArtifactCorrupt, EngineFault, GuestError, ModuleInvalid
-from . import binding
+from . import binding, workingset
 from .fingerprint import CODEGEN, fingerprint
 from .host import HostFunction, Wait
 from .workingset import Runs
@@ -113,6 +113,7 @@ class Engine:
         _codegen(config, settings)
         if settings.pooling:
             _pools(config, settings)
+            workingset.prepare()
         self._engine = wasmtime.Engine(config)
         self.address: int = ctypes.cast(self._engine.ptr(), ctypes.c_void_p).value or 0
         self.tables_max = settings.tables_max
@@ -297,6 +298,8 @@ def _codegen(config: wasmtime.Config, settings: EngineSettings) -> None:
     config.strategy = "cranelift"  # never Winch
     config.cranelift_opt_level = "speed" if settings.optimise else "none"
     ffi.wasmtime_config_async_stack_size_set(config.ptr(), limits.FIBER_STACK_BYTES)
+    # A worker compiles states only, which have no code: threads for it would serve nobody.
+    ffi.wasmtime_config_parallel_compilation_set(config.ptr(), not settings.pooling)
 
 
 def _features(config: wasmtime.Config) -> None:

@@ -19,7 +19,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import mmap
+import os
 import struct
 from typing import Final
 
@@ -43,6 +45,17 @@ _madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 _madvise.restype = ctypes.c_int
 
 
+def prepare() -> None:
+    """Opens the page table of this process, for as long as it lives: a worker opens nothing once it serves."""
+    with contextlib.suppress(OSError):
+        _pagemap(os.getpid())
+
+
+@functools.lru_cache(maxsize=1)
+def _pagemap(pid: int) -> int:
+    return os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+
+
 def written(base: int, size: int) -> Runs:
     """(offset, length) in bytes of what was written of `size` bytes of memory at address `base`, in order.
 
@@ -51,9 +64,8 @@ def written(base: int, size: int) -> Runs:
     first = limits.MEMORY_KEEP_RESIDENT_BYTES // _PAGE_BYTES
     count = size // _PAGE_BYTES - first
     entries = b""
-    with contextlib.suppress(OSError), open("/proc/self/pagemap", "rb", buffering=0) as pagemap:
-        pagemap.seek((base // _PAGE_BYTES + first) * 8)
-        entries = pagemap.read(max(0, count) * 8)
+    with contextlib.suppress(OSError):
+        entries = os.pread(_pagemap(os.getpid()), max(0, count) * 8, (base // _PAGE_BYTES + first) * 8)
     runs: list[list[int]] = []
     pages = 0
     for page, (entry,) in enumerate(struct.iter_unpack("=Q", entries), first):

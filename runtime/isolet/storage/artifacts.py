@@ -48,8 +48,12 @@ _MAC_BYTES: Final = 32
 _MAC_DOMAIN: Final = b"isolet artifact 1\0"
 # A seal holds a few strings; its warnings are bounded where they are made.
 _SEAL_BYTES_MAX: Final = 256 * limits.KIB
+# Whether open files have names here. Found out once: a worker looks at no file system once it serves.
+_BY_DESCRIPTOR: Final = os.path.isdir("/proc/self/fd")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _CONTENT, _SEAL, _CORRUPT, _BINDING = ".cwasm", ".seal", ".corrupt", ".bound"
+# What reading an artifact opens.
+READ_SUFFIXES: Final = frozenset({_CONTENT, _SEAL})
 _BINDING_DOMAIN: Final = b"isolet binding 1\0"
 # A write takes seconds: a partial file that is older has no writer any more.
 _PARTIAL_S_MAX: Final = 3600.0
@@ -187,8 +191,7 @@ class Artifacts:
             with contextlib.suppress(OSError):
                 os.utime(descriptor)  # the instant of its last use, for `evict`
             # The descriptor's own file, whatever has become of its name meanwhile.
-            by_descriptor = f"/proc/self/fd/{descriptor}"
-            yield Verified(by_descriptor if os.path.exists(by_descriptor) else str(content), info)
+            yield Verified(f"/proc/self/fd/{descriptor}" if _BY_DESCRIPTOR else str(content), info)
 
     def info(self, digest: str) -> SnapshotInfo | None:
         """What is stored about an artifact, None if it is missing or does not verify. The content is not read."""

@@ -37,6 +37,7 @@ WASM_MAGIC = b"\0asm\x01\0\0\0"
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SUFFIX = ".zip"
+READ_SUFFIXES = frozenset({_SUFFIX})
 # What is younger may be a write under way, or a package whose function is about to be registered.
 PRUNE_AGE_S = 3_600.0
 # APPNOTE 4.3.16: the end record, in the last 22 bytes and at most 65,535 bytes of comment.
