@@ -60,8 +60,9 @@ _MSG_FASTOPEN: Final = 0x20000000
 _THREAD: Final = 0x003D0F00
 _THREAD_OF_MUSL: Final = 0x007D0F00
 _STREAM: Final = (Word(0, socket.AF_UNIX), Word(1, socket.SOCK_STREAM, 0xF))
-# F_DUPFD, F_GETFD to F_SETFL; F_DUPFD_CLOEXEC, and the seals of a memfd.
-_FCNTL: Final = (0, 1, 2, 3, 4, 1030, 1033, 1034)
+# F_DUPFD, F_GETFD to F_SETFL; F_SETLK and F_SETLKW, by which workers take turns (tally.py); F_DUPFD_CLOEXEC, and the
+# seals of a memfd.
+_FCNTL: Final = (0, 1, 2, 3, 4, 6, 7, 1030, 1033, 1034)
 # TCGETS, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX: isatty, and what libuv does to descriptors.
 _IOCTL: Final = (0x5401, 0x541B, 0x5421, 0x5450, 0x5451)
 # PR_SET_NAME, PR_GET_NAME of threads; PR_SET_VMA: names of mappings.
