@@ -34,7 +34,8 @@ def test_the_example_in_the_docstring_is_a_configuration(tmp_path: Path) -> None
     assert config.artifact_bytes == 4 * GIB
     assert config == Config(workers=2)
     for key in KEYS:
-        assert re.search(rf"^{key.rpartition('.')[2]} = ", example, re.MULTILINE), f"{key} is in the example"
+        written_as = rf"^({key.rpartition('.')[2]} = |\[{key}\])"
+        assert re.search(written_as, example, re.MULTILINE), f"{key} is in the example"
 
 
 def test_file_then_environment_then_command_line(tmp_path: Path) -> None:
@@ -54,6 +55,21 @@ def test_file_is_found_here_or_by_its_variable(tmp_path: Path, monkeypatch: pyte
     other = tmp_path / "other.toml"
     other.write_text("port = 9")
     assert load(environment={"ISOLET_CONFIG": str(other)}).port == 9
+
+
+def test_tiers_are_a_table_in_a_file_and_pairs_in_a_variable(tmp_path: Path) -> None:
+    file = load(written(tmp_path, 'workers = 2\ndoor = "front"\n[cordons]\nuntrusted = 3\nfront = 1\n'), {})
+    assert file.layout.seats == ("front", "standard", "standard", "untrusted", "untrusted", "untrusted")
+    assert file.layout.inner == ("standard", "untrusted")
+    variables = {"ISOLET_CORDONS": "untrusted=3, front=1", "ISOLET_DOOR": "front", "ISOLET_WORKERS": "2"}
+    (tmp_path / "other").mkdir()
+    assert load(written(tmp_path / "other", ""), variables) == file
+    assert Config(workers=1).layout.seats == ("standard",)
+
+
+def test_door_must_have_workers(tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid, match=r"door: front has no workers; name one of standard, a, or add it to"):
+        load(written(tmp_path, 'door = "front"\n[cordons]\na = 1\n'), {})
 
 
 def test_prices_are_exact(tmp_path: Path) -> None:
@@ -78,6 +94,10 @@ BAD = [
     ("port = true", "port", "True", "whole number"),
     ('port = "x"', "port", "'x'", "0 to 65,535"),
     ("workers = 0", "workers", "0", "1 to 256"),
+    ("[cordons]\nstandard = 2", "cordons", "standard", "`workers`"),
+    ("[cordons]\ntenant-1 = 2", "cordons", "tenant-1", "begin with tenant-"),
+    ("[cordons]\nlow = 0", "cordons", "0", "1 to 256"),
+    ("cordons = 3", "cordons", "3", "[cordons]"),
     ("workers = 1.5", "workers", "1.5", "whole number"),
     ('host = "a b"', "host", "'a b'", "127.0.0.1"),
     ("host = 1", "host", "1", "host name"),
@@ -122,7 +142,7 @@ def test_every_key_refuses_nonsense_from_everywhere(key: str, tmp_path: Path) ->
         load(written(tmp_path, ""), {variable(key): "" if key == "data" else nonsense})
     assert "; " in refusal.value.message
     assert refusal.value.message.isprintable()
-    values: list[Any] = [[1], {"a": 1}, 1.5j]
+    values: list[Any] = [[1], {"A": 1}, 1.5j]
     for value in values:
         with pytest.raises(ConfigInvalid, match=r"^--"):
             load(written(tmp_path, ""), {}, {key: value})

@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # The lowest floor first. A folder is one floor; a file or folder that is not named here has no place in the house.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "limits", "clock", "addresses", "eventstream"),
-    ("model", "config", "grants", "urls", "manifest", "template"),
+    ("model", "cordons", "config", "grants", "urls", "manifest", "template"),
     (
         "abi",
         "lifecycle",
@@ -44,7 +44,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("engine", "storage", "vitals", "watchdog", "supervisor", "sandbox"),
     ("hostcalls", "snapshot", "languages"),
-    ("scheduler", "tally", "allowance"),
+    ("scheduler", "tally", "allowance", "roster"),
     ("invoker", "upward"),
     ("building", "preparing"),
     ("builder", "recorder", "metrics", "spans", "outbound"),

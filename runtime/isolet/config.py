@@ -3,11 +3,17 @@
     host = "127.0.0.1"
     port = 8080
     data = ".isolet"
-    workers = 2                       # default: one per CPU
+    workers = 2                       # of the tier `standard`; default: one per CPU
+    door = "standard"                 # the tier whose workers listen on the port and pass on what is others': the most
+                                      # trusted one, or one without tenants
     isolates = 1024                   # per worker
     drain_s = 30
     sandbox = true                    # workers give up files, networks and processes before they serve (sandbox/)
     require_sandbox = false           # refuse to serve where the kernel has not all that this needs
+
+    [cordons]                         # further tiers, and how many workers each has: their tenants share no process
+    # trusted = 1                     # with others. As a variable: ISOLET_CORDONS="trusted=1,untrusted=2"
+    # untrusted = 2
 
     [billing]
     step_ms = 1                       # durations are rounded up to it; 100 was Lambda's until 2020
@@ -90,6 +96,7 @@ from typing import Any
 
 from . import limits
 from .addresses import Network, parse_network
+from .cordons import STANDARD, Cordons
 from .errors import ConfigInvalid
 
 FILE = "isolet.toml"
@@ -158,6 +165,9 @@ class Config:
     port: int = 8080
     data: Path = Path(".isolet")
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    # Tiers beside `standard`, and how many workers each has.
+    cordons: tuple[tuple[str, int], ...] = ()
+    door: str = STANDARD
     isolates: int = limits.ISOLATES_MAX
     drain_s: float = limits.DRAIN_S
     sandbox: bool = True
@@ -179,6 +189,10 @@ class Config:
     otel_endpoint: str = ""
     asynchronous: AsynchronousDelays = AsynchronousDelays()
     aws: AwsClients = AwsClients()
+
+    @property
+    def layout(self) -> Cordons:
+        return Cordons(self.door, {STANDARD: self.workers, **dict(self.cordons)})
 
     # What lies where in the data directory.
 
@@ -325,6 +339,33 @@ def _path(value: Any) -> Path:
     return Path(value)
 
 
+_TIER = re.compile(r"(?!tenant-)[a-z][a-z0-9-]{0,31}")
+
+
+def _tier(value: Any) -> str:
+    if not isinstance(value, str) or not _TIER.fullmatch(value):
+        raise ValueError(
+            f"{_shown(value)} is not a tier's name; write up to 32 lower-case letters, digits and hyphens that do not "
+            "begin with tenant-"
+        )
+    return value
+
+
+def _cordons(value: Any) -> tuple[tuple[str, int], ...]:
+    """A table in a file; `name=number` with commas between them in a variable or on the command line."""
+    named = value
+    if isinstance(value, str):
+        pairs = [item.partition("=") for item in re.split(r"[,\s]+", value.strip(", ")) if item]
+        named = {name: number for name, _, number in pairs}
+        if len(named) != len(pairs):
+            raise ValueError(f"{_shown(value)} names a tier twice; name each once")
+    if not isinstance(named, dict):
+        raise ValueError(f'{_shown(value)} is no table of tiers; write [cordons] and below it "untrusted = 2"')
+    if STANDARD in named:
+        raise ValueError(f"the workers of the tier {STANDARD} are not set here; write `workers` above all sections")
+    return tuple(sorted((_tier(name), _whole(1, 256)(number)) for name, number in named.items()))
+
+
 def _shown(value: Any) -> str:
     text = repr(value) if isinstance(value, str | list | dict) else str(value)
     return text if len(text) <= 60 else text[:59] + "…"
@@ -337,6 +378,8 @@ KEYS: Mapping[str, Parse] = {
     "port": _whole(0, 65_535),
     "data": _path,
     "workers": _whole(1, 256),
+    "door": _tier,
+    "cordons": _cordons,
     "isolates": _whole(1, 16_384),
     "drain_s": _seconds(0, 3_600),
     "sandbox": _flag,
@@ -460,6 +503,9 @@ def _assembled(values: dict[str, Any]) -> Config:
     billing = section("billing.")
     step = {"billing_step_ms": billing.pop("step_ms")} if "step_ms" in billing else {}
     flat = {key: value for key, value in values.items() if "." not in key}
+    tiers = [STANDARD, *dict(values.get("cordons", ()))]
+    if (door := values.get("door", STANDARD)) not in tiers:
+        raise ConfigInvalid(f"door: {door} has no workers; name one of {', '.join(tiers)}, or add it to [cordons]")
     return Config(
         **flat,
         **step,

@@ -202,6 +202,8 @@ class Target:
     qualifier: str = ""
     layer_digests: tuple[str, ...] = ()
     logging: Logging = Logging()
+    # Whose workers run it; "": this one's (cordons.py).
+    cordon: str = ""
 
     @property
     def arn(self) -> str:
