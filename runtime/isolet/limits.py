@@ -280,6 +280,28 @@ assert BODIES_BYTES_MAX > CONTROL_BODY_BYTES_MAX, "one maximal control request f
 # that is all framing. Precedent: Go's net/http, 16 KiB.
 CHUNK_FRAMING_BYTES_MAX = 64 * KIB
 
+# ── the hop between cordons (front/passing.py) ──────────────────────────────────────────────────────────────────
+
+# Requests of one door worker that are with one cordon's workers: a file descriptor and 20 KB each at both ends. Twice
+# what one tenant may run at once.
+PASSAGES_MAX = 2_048
+# Lines to one worker that wait for requests, and for how long: less than the worker keeps a connection that is idle.
+PASSAGE_IDLE_MAX = 256
+PASSAGE_IDLE_S = 30.0
+assert PASSAGE_IDLE_S < KEEP_ALIVE_S, "the door closes first"
+# Until a worker greets on a new line: its loop turns every millisecond, and one that was killed is replaced within a
+# second, in which the line waits in the backlog. And until any worker of a cordon has, its start included.
+PASSAGE_GREETING_S = 4.0
+PASSAGE_CONNECT_S = 10.0
+# For so long, a worker that did not greet is asked after the others.
+PASSAGE_DOWN_S = 1.0
+# What a worker may take beyond its function's own time to begin an answer.
+PASSAGE_GRACE_S = 10.0
+# The head of an answer: 64 KiB that a function may say in headers and as much in cookies, and what we add; of the
+# shortest lines as many as that holds.
+PASSAGE_HEAD_BYTES_MAX = 256 * KIB
+PASSAGE_HEADERS_MAX = 20_000
+
 # ── signatures ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 # How far a client's clock may be from ours, either way. Precedent: AWS, five minutes.

@@ -16,7 +16,7 @@ from ..errors import MalformedRequest
 from ..routing import PREFIX, Match
 from .asgi import AppExchange
 from .door import HttpLimits
-from .exchange import Exchange, HttpExchange, Missing
+from .exchange import Exchange, HttpExchange, Missing, PassExchange
 from .function_url import UrlExchange
 from .head import Head, read
 from .invoke import InvokeExchange, is_invoke
@@ -46,22 +46,28 @@ def dispatch(connection: Connection, method: bytes, url: bytes, head: Head) -> E
         target = routes.host(head.site)
         if target is None:
             return Missing(connection, method, head, head.site)
-        return HttpExchange(connection, method, head, Match(target, path), query)
+        return _for_function(connection, method, head, Match(target, path), path, query)
     if head.url:
         return UrlExchange(connection, method, head, path, query)
     if path.startswith(PREFIX):
         match = routes.prefixed(path)
         if match is None:
             return Missing(connection, method, head, path[len(PREFIX) :].partition("/")[0])
-        return HttpExchange(connection, method, head, match, query)
+        return _for_function(connection, method, head, match, path, query)
     if is_invoke(method, path):
         return InvokeExchange(connection, method, head, path, query)
     if is_stream_invoke(method, path):
         return StreamInvokeExchange(connection, method, head, path, query)
     match = routes.route(method.decode("ascii"), path)
     if match is not None and not (path == "/" and head.get(b"x-amz-target") is not None):
-        return HttpExchange(connection, method, head, match, query)
+        return _for_function(connection, method, head, match, path, query)
     return AppExchange(connection, method, head, path, query)
+
+
+def _for_function(connection: Connection, method: bytes, head: Head, match: Match, path: str, query: bytes) -> Exchange:
+    if match.target.cordon:
+        return PassExchange(connection, method, head, path, query, match.target)
+    return HttpExchange(connection, method, head, match, query)
 
 
 def body_bytes_max(exchange: Exchange, limits: HttpLimits) -> int:

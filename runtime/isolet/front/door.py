@@ -26,6 +26,7 @@ from ..model import Invocation, Outcome
 from ..routing import RoutingTable
 from . import events
 from .callers import Caller, Received
+from .passing import Passing
 
 
 class Ticket(Protocol):
@@ -123,6 +124,7 @@ class Door:
         callers: CallersLike,
         *,
         acceptance: AcceptanceLike | None = None,
+        passing: Passing | None = None,
         http_limits: HttpLimits | None = None,
         clock: Clock | None = None,
         billing_step_ms: int = 1,
@@ -132,6 +134,10 @@ class Door:
         # Takes asynchronous invocations; None: they are refused.
         self.acceptance = acceptance
         self.callers = callers
+        # The way to workers of other cordons; None: there are none, or this is one of them.
+        self.passing = passing
+        # The processes whose word is believed, on the sockets of such a worker (inner.py).
+        self.doors: frozenset[int] = frozenset()
         self.limits = http_limits or HttpLimits()
         self.clock = clock or SystemClock()
         # Read in every request: the bound method, and for the system's clock the function behind it.
@@ -270,6 +276,8 @@ class Door:
                     break
                 member.abort("unsent bytes of all connections")
                 total -= size
+        if self.passing is not None:
+            self.passing.sweep()
 
     def _arm(self) -> None:
         # Only while there are connections: an idle loop has nothing to wake up for.
@@ -287,6 +295,8 @@ class Door:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self.passing is not None:
+            self.passing.close()
 
 
 def peer_of(address: str) -> str:

@@ -6,7 +6,7 @@ Laws:
 - It is complete when it is started: its body has arrived within all limits. A body cut short by a malformed chunk or a
   disconnect never reaches a function or the application.
 
-`HttpExchange` and `Refusal` are here; Lambda's Invoke is in invoke.py, the way to the ASGI application in asgi.py.
+`HttpExchange`, `PassExchange` and `Refusal` are here; Lambda's Invoke is in invoke.py, the way to the ASGI application in asgi.py.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import logging
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
-from ..errors import GuestError, IsoletError, UnknownFunction
-from ..model import Invocation, Outcome
+from ..errors import GuestError, IsoletError, Overloaded, UnknownFunction
+from ..model import Invocation, Outcome, Target
 from ..routing import Match
 from . import events, wire
 from .head import Head
@@ -24,6 +24,7 @@ from .head import Head
 _log = logging.getLogger("isolet.front")
 
 if TYPE_CHECKING:
+    from .callers import Caller
     from .door import Ticket
     from .protocol import Connection
 
@@ -76,7 +77,7 @@ class Refusal(Exchange):
             door = self.connection.door
             door.counters.refused[self.error.name] += 1
             _log.info("refused %s: %s: %s", self.connection.client, self.error.name, self.error.message)
-            self.answer(wire.aws_error(self.error, door.request_id()))
+            self.answer(wire.aws_error(self.error, self.connection.request_id()))
 
 
 class Missing(Exchange):
@@ -90,7 +91,7 @@ class Missing(Exchange):
         if self.connection is not None:
             door = self.connection.door
             door.counters.refused[self.error.name] += 1
-            self.answer(wire.http_failure(self.error, door.request_id()))
+            self.answer(wire.http_failure(self.error, self.connection.request_id()))
 
 
 class Invoking(Exchange):
@@ -111,6 +112,20 @@ class Invoking(Exchange):
         if self.connection is not None:  # not answered yet
             self.ticket = ticket
 
+    def pass_on(self, path: str, query: bytes, target: Target, caller: Caller | None = None) -> None:
+        """Has a worker of the target's cordon answer."""
+        connection = self.connection
+        assert connection is not None, "only a started exchange is passed on"
+        passing = connection.door.passing
+        try:
+            if passing is None:
+                raise Overloaded(f"no worker of the cordon {target.cordon} is known here; try again later")
+            ticket = passing.begin(self, path, query, target, caller)
+        except Exception as error:
+            self.failed(error)
+            return
+        self.ticket = ticket
+
     def done(self, outcome: Outcome) -> None:
         raise NotImplementedError
 
@@ -122,6 +137,26 @@ class Invoking(Exchange):
         ticket, self.ticket = self.ticket, None
         if ticket is not None:
             ticket.cancel()
+
+
+class PassExchange(Invoking):
+    """A request for an HTTP function of another cordon."""
+
+    def __init__(
+        self, connection: Connection, method: bytes, head: Head, path: str, query: bytes, target: Target
+    ) -> None:
+        super().__init__(connection, method, head)
+        self.path = path
+        self.query = query
+        self.target = target
+
+    def start(self) -> None:
+        assert self.connection is not None, "abandoned exchanges are not started"
+        self.request_id = self.connection.request_id()
+        self.pass_on(self.path, self.query, self.target)
+
+    def failed(self, error: Exception) -> None:
+        self.answer(wire.http_failure(error, self.request_id))
 
 
 class HttpExchange(Invoking):
@@ -139,7 +174,7 @@ class HttpExchange(Invoking):
         assert connection is not None, "abandoned exchanges are not started"
         door, match = connection.door, self.match
         started_ns = perf_counter_ns()
-        self.request_id = request_id = door.request_id()
+        self.request_id = request_id = connection.request_id()
         epoch_ms = door.epoch_ms()
         event = events.pack_event(
             site=door.site_part(match.target.name, match.route_key),

@@ -52,13 +52,16 @@ class UrlExchange(SignedInvoking):
         assert connection is not None, "abandoned exchanges are not started"
         door, head = connection.door, self.head
         started_ns = perf_counter_ns()
-        self.request_id = door.request_id()
+        self.request_id = connection.request_id()
         found = door.routes.url(head.url)
         if found is None:
             self._refuse()
             return
         self._url, target = found
-        if self._url.cors is not None and cors.is_preflight(self.method, head.get):
+        preflight = self._url.cors is not None and cors.is_preflight(self.method, head.get)
+        if target.cordon and (preflight or self._url.auth == "NONE"):
+            self.pass_on(self.path, self.query, target)
+        elif self._url.cors is not None and preflight:
             lines = wire.JSON + wire.request_id_line(self.request_id) + cors.preflight_lines(self._url.cors, head.get)
             self.answer(wire.Answer(200, lines, b""))
         elif self._url.auth == "NONE":
@@ -73,6 +76,9 @@ class UrlExchange(SignedInvoking):
         assert target is not None, "who is asked for a signature asked for a function"
         if account != target.tenant:
             self._refuse()
+            return
+        if target.cordon:
+            self.pass_on(self.path, self.query, target, caller)
             return
         iam = {
             "accessKey": access_key,

@@ -94,6 +94,8 @@ class Head:
     # For the event: `headers` and `cookies`, packed, and how many entries of the map that is.
     event_part = b""
     event_entries = 1
+    # The lines of it that go on to a worker of another cordon, once they were needed (passing.py).
+    passed_lines: bytes | None = None
 
     def __init__(self, headers: Headers) -> None:
         self.headers = headers

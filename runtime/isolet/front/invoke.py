@@ -79,13 +79,16 @@ class InvokeExchange(SignedInvoking):
         assert connection is not None, "abandoned exchanges are not started"
         door = connection.door
         door.epoch_ms()
-        self.request_id = door.request_id()
+        self.request_id = connection.request_id()
         self.authenticate()
 
     def admitted(self, caller: Caller) -> None:
         head = self.head
         try:
             target = self._target(caller.account)
+            if target.cordon:
+                self.pass_on(self.path, self.query, target, caller)
+                return
             kind = _choice(head, b"x-amz-invocation-type", "invocationType", self.kinds)
             self._tail = _choice(head, b"x-amz-log-type", "logType", ("None", "Tail")) == "Tail"
             context = _client_context(head)

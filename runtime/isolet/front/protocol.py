@@ -46,6 +46,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import httptools
@@ -58,6 +59,7 @@ from .. import limits
 from ..errors import IsoletError, MalformedRequest, Overloaded, TooSlow, UnsupportedProtocol
 from . import events, wire
 from .asgi import flow_control
+from .callers import Caller
 from .dispatch import METHODS, body_bytes_max, dispatch
 from .door import Door, peer_of
 from .exchange import Exchange, Missing, Refusal
@@ -80,6 +82,8 @@ class Connection(asyncio.Protocol):
     """One connection. The subclass that `protocol_factory` makes has the door; uvicorn makes the instances."""
 
     door: Door
+    # Who signed what is being received, where somebody whom we believe has asked already (inner.py).
+    vouched: Caller | None = None
 
     def __init__(
         self,
@@ -100,6 +104,8 @@ class Connection(asyncio.Protocol):
         self.scheme: Literal["http", "https"] = "http"
         self.source_part = b""
         self.peer = ""
+        # Of the next request to be started. An attribute, for a call less on every request's way.
+        self.request_id: Callable[[], str] = self.door.request_id
         self.draining = False
         self._flow: FlowControl | None = None
         # None when nothing more is to be parsed: after a refusal, or the last request of the connection.
@@ -151,6 +157,10 @@ class Connection(asyncio.Protocol):
         self._idle_allowed_s = self.door.limits.headers_timeout_s
         if refusal:
             self._refuse(Overloaded(refusal), linger=False)
+
+    @property
+    def client_address(self) -> str:
+        return self.client[0] if self.client else ""
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.server_state.connections.discard(self)
@@ -497,13 +507,13 @@ class Connection(asyncio.Protocol):
             self.write(data)
         self.answered(exchange, close)
 
-    def begin_stream(self, exchange: Exchange, status: int, headers: bytes) -> None:
+    def begin_stream(self, exchange: Exchange, status: int, headers: bytes, framing: bytes = wire.CHUNKED) -> None:
         """The head of the active exchange's answer; its chunks follow by `write_part`, its end by `end_stream`."""
         close = not exchange.keep_alive or (self.draining and not self._queue)
         exchange.keep_alive = not close
         if not self.door.date_line:
             self.door.epoch_ms()
-        self.write(wire.render_head(status, headers, self.door.date_line, wire.CLOSE if close else b""))
+        self.write(wire.render_head(status, headers, self.door.date_line, wire.CLOSE if close else b"", framing))
 
     def write_part(self, data: bytes) -> asyncio.Future[None] | None:
         """Writes a part of the active exchange's answer. What it returns is done when there is room for more."""

@@ -21,6 +21,9 @@ class SignedInvoking(Invoking):
     def authenticate(self) -> None:
         connection = self.connection
         assert connection is not None, "called while starting"
+        if connection.vouched is not None:  # the door of another cordon has asked
+            self.admitted(connection.vouched)
+            return
         try:
             caller = connection.door.callers.caller(
                 Received(

@@ -74,9 +74,10 @@ def render(
     return b"".join((STATUS_LINES[status], date_line, headers, length, connection, CRLF, body))
 
 
-def render_head(status: int, headers: bytes, date_line: bytes, connection: bytes) -> bytes:
-    """What precedes the chunks of a streamed answer."""
-    framing = b"" if status in BODILESS else CHUNKED
+def render_head(status: int, headers: bytes, date_line: bytes, connection: bytes, framing: bytes = CHUNKED) -> bytes:
+    """What precedes the chunks of a streamed answer, or with another `framing` the parts of a whole one."""
+    if status in BODILESS:
+        framing = b""
     return b"".join((STATUS_LINES[status], date_line, headers, framing, connection, CRLF))
 
 
