@@ -171,18 +171,26 @@ class Client:
 class House:
     """A door with its server, and the means to look into it."""
 
-    def __init__(self, door: Door, invoker: Scripted, clock: ManualClock, app: Any) -> None:
+    def __init__(
+        self,
+        door: Door,
+        invoker: Scripted,
+        clock: ManualClock,
+        app: Any,
+        factory: Callable[[Door], type[Connection]] = protocol_factory,
+        listening: socket.socket | None = None,
+    ) -> None:
         self.door = door
         self.invoker = invoker
         self.clock = clock
         self.app = app
         self.connections: list[Connection] = []
         self._clients: list[Client] = []
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self._socket.getsockname()[1]
+        self._socket = listening or socket.create_server(("127.0.0.1", 0))
+        self.port = 0 if listening else self._socket.getsockname()[1]
         house = self
 
-        class Watched(protocol_factory(door)):  # type: ignore[misc]
+        class Watched(factory(door)):  # type: ignore[misc]
             def __init__(self, **given: Any) -> None:
                 super().__init__(**given)
                 house.connections.append(self)

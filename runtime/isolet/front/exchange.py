@@ -6,7 +6,8 @@ Laws:
 - It is complete when it is started: its body has arrived within all limits. A body cut short by a malformed chunk or a
   disconnect never reaches a function or the application.
 
-`HttpExchange`, `PassExchange` and `Refusal` are here; Lambda's Invoke is in invoke.py, the way to the ASGI application in asgi.py.
+`HttpExchange`, `PassExchange` and `Refusal` are here; Lambda's Invoke is in invoke.py, the way to the ASGI application
+in asgi.py.
 """
 
 from __future__ import annotations

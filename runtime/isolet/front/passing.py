@@ -357,11 +357,8 @@ class Passage:
             self._connecting = asyncio.ensure_future(self._connect())
             return
         if not self._streaming:
-            self._fail(
-                WorkerLost(
-                    f"a worker of the cordon {self.cordon} ended while it had this request ({reason}); try again"
-                )
-            )
+            message = f"a worker of the cordon {self.cordon} failed while it had this request: {reason}; try again"
+            self._fail(WorkerLost(message))
             return
         _log.info("an answer of %s was cut: %s", self._function, reason)
         self._over()
@@ -420,7 +417,6 @@ class Line(asyncio.Protocol):
         self._begun = False
         self._complete = False
         self._garbled = ""
-        self._closed = False
         self._headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0
 
@@ -532,10 +528,16 @@ class Line(asyncio.Protocol):
 
     _again = True
 
-    def connection_lost(self, reason: Exception | None) -> None:
-        self._closed = True
+    def eof_received(self) -> None:
+        """The worker has closed; the transport follows a turn later. Until then nothing may be sent on it."""
+        self._leave()
+
+    def _leave(self) -> None:
         with contextlib.suppress(ValueError):
             self.way.idle.remove(self)
+
+    def connection_lost(self, reason: Exception | None) -> None:
+        self._leave()
         if not self.greeted.done():
             self.greeted.set_result(False)
         passage, self._passage = self._passage, None
@@ -543,12 +545,12 @@ class Line(asyncio.Protocol):
             passage.lost(str(reason) if reason else "it closed the connection", unread=isinstance(reason, OSError))
 
     def close(self) -> None:
-        with contextlib.suppress(ValueError):
-            self.way.idle.remove(self)
+        self._leave()
         self.transport.close()
 
     def abort(self) -> None:
         self._passage = None
+        self._leave()
         self.transport.abort()
 
 
