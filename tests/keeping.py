@@ -18,6 +18,7 @@ from isolet.clock import ManualClock
 from isolet.keeper import Keeper
 from isolet.link import LocalLink, pair
 from isolet.model import LATEST, Function, Invocation, Outcome, Served, Settings, SnapshotInfo, Target, Usage
+from isolet.quota import DEFAULTS, Quotas
 from isolet.recorder import Recorder
 from isolet.sigv4 import Signer
 from isolet.storage.packages import WASM_MAGIC
@@ -36,6 +37,20 @@ def package(content: str = "v1") -> bytes:
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr(zipfile.ZipInfo("function.wasm"), WASM_MAGIC + content.encode())
     return buffer.getvalue()
+
+
+class Given(Quotas):
+    """Limits of all tenants, where they are not the defaults; and which were in the way."""
+
+    def __init__(self, **values: float) -> None:
+        self.values = values
+        self.refused: list[tuple[str, str]] = []
+
+    def value(self, account: str, name: str) -> float:
+        return self.values.get(name, DEFAULTS[name])
+
+    def refuse(self, account: str, name: str, count: int = 1) -> None:
+        self.refused += [(account, name)] * count
 
 
 class FakeBuilder:

@@ -13,6 +13,7 @@ from asynchronous import PATIENCE_S, TENANT, running
 from isolet import limits
 from isolet.config import AsynchronousDelays
 from isolet.model import function_arn
+from isolet.quota import DEFAULTS
 from isolet.storage.queue import Accepted, Books
 
 pytestmark = pytest.mark.anyio
@@ -134,7 +135,7 @@ async def test_many_clients_share_commits(tmp_path: Path) -> None:
 
 
 async def test_tenant_with_too_many_events_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "EVENTS_TENANT_MAX", 2)
+    monkeypatch.setitem(DEFAULTS, "events", 2)
     async with running(tmp_path, asynchronous=AsynchronousDelays(3_600, 1)) as isolet:
         await isolet.deploy("raises")
         await isolet.send("raises")

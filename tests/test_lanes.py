@@ -6,9 +6,9 @@ from isolet import limits
 from isolet.lanes import Lanes, Waiting
 
 
-def queued(*names: str, suspect: bool = False) -> Lanes:
+def queued(*names: str, suspect: bool = False, share: int = 10_000) -> Lanes:
     """Lanes with one due event for each `tenant/function`, in this order, numbered from 0."""
-    lanes = Lanes()
+    lanes = Lanes(lambda tenant: share)
     for id, name in enumerate(names):
         tenant, _, function = name.partition("/")
         lanes.reserve(tenant, 10)
@@ -75,13 +75,18 @@ def test_bodies_under_way_are_bounded() -> None:
     assert len(lanes.take(0.0, 4)) == limits.ATTEMPTS_BYTES_MAX // limits.EVENT_BYTES_MAX
 
 
-def test_what_a_tenant_may_queue_is_bounded() -> None:
+def test_what_a_tenant_has_queued_is_known() -> None:
     lanes = Lanes()
-    for _ in range(limits.EVENTS_TENANT_MAX):
-        assert lanes.has_room("a", 1)
-        lanes.reserve("a", 1)
-    assert not lanes.has_room("a", 1)
-    assert lanes.has_room("b", 1)
-    lanes.gone("a", 1)
-    assert lanes.has_room("a", 1)
-    assert not lanes.has_room("a", limits.EVENTS_TENANT_BYTES_MAX)
+    for size in (1, 10, 100):
+        lanes.reserve("a", size)
+    assert (lanes.of("a"), lanes.of("b")) == ((3, 111), (0, 0))
+    lanes.gone("a", 10)
+    assert lanes.of("a") == (2, 101)
+
+
+def test_a_tenant_has_no_more_under_way_than_its_share() -> None:
+    lanes = queued(*["a/f"] * 5, *["b/f"] * 2, share=2)
+    taken = lanes.take(0.0, 4)
+    assert [event.tenant for event in taken] == ["a", "b", "a", "b"]
+    lanes.ended(taken[0])
+    assert [event.tenant for event in lanes.take(0.0, 4)] == ["a"]

@@ -17,6 +17,7 @@ import trustme
 from isolet import limits
 from isolet.errors import CallRefused
 from isolet.outbound import Outbound, Pace, Resolver
+from isolet.quota import DEFAULTS
 from outside import Request, Script, Server, answering, forever, redirecting, saying, serving, silent
 
 TENANT = "000000000000"
@@ -539,7 +540,7 @@ def test_an_unknown_encoding_stays_as_it_is() -> None:
 
 
 def test_a_tenant_has_so_many_under_way_and_others_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "FETCH_TENANT_CALLS_MAX", 3)
+    monkeypatch.setitem(DEFAULTS, "fetches_at_once", 3)
 
     async def main(stuck: Server, outbound: Outbound) -> None:
         async with serving(answering()) as quick:
@@ -556,6 +557,24 @@ def test_a_tenant_has_so_many_under_way_and_others_do_not_wait(monkeypatch: pyte
             await asyncio.gather(*waiting, return_exceptions=True)
 
     with_server(silent(), main)
+
+
+def test_a_tenant_begins_so_many_a_second_and_others_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DEFAULTS, "fetches_per_s", 3)
+    clock_s = [100.0]
+
+    async def main(server: Server, outbound: Outbound) -> None:
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: clock_s[0])
+        for _ in range(3):
+            await fetch(outbound, server.url, [server.grant])
+        said = await refused("LimitExceeded", fetch(outbound, server.url, [server.grant]))
+        assert said == f"{TENANT} begins more than 3 requests a second, its limit; begin fewer"
+        assert server.connections == 3
+        assert (await fetch(outbound, server.url, [server.grant], tenant="another"))["status"] == 200
+        clock_s[0] += 0.4
+        assert (await fetch(outbound, server.url, [server.grant]))["status"] == 200
+
+    with_server(answering(), main)
 
 
 def test_what_is_under_way_is_bounded_in_bytes_of_a_tenant_and_of_all(monkeypatch: pytest.MonkeyPatch) -> None:

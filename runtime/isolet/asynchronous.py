@@ -23,6 +23,7 @@ from .errors import IsoletError, Overloaded, StorageUnavailable, Throttled, Unkn
 from .event_records import Ending, Event
 from .fleet import Fleet, Member
 from .lanes import Lanes, Waiting
+from .quota import BY_DEFAULT, Quotas, attempts_share
 from .retry import Ended, Fate
 from .routing import FunctionRef
 from .storage.queue import Accepted, Books, Claimed, EventQueue, Totals
@@ -35,11 +36,12 @@ logger = logging.getLogger("isolet.asynchronous")
 class Asynchronous:
     """The keeper's. `open` it once the routing table is restored; `close` it before the database."""
 
-    def __init__(self, queue: EventQueue, fleet: Fleet, clock: Clock) -> None:
+    def __init__(self, queue: EventQueue, fleet: Fleet, clock: Clock, quotas: Quotas = BY_DEFAULT) -> None:
         self._queue = queue
         self._fleet = fleet
         self._clock = clock
-        self._lanes = Lanes()
+        self._quotas = quotas
+        self._lanes = Lanes(lambda tenant: attempts_share(int(quotas.value(tenant, "concurrency"))))
         self._news = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -99,7 +101,7 @@ class Asynchronous:
             for event, fits in zip(events, room, strict=True):
                 if fits:
                     self._lanes.gone(event.tenant, len(event.body))
-            raise Throttled("too many asynchronous events are queued", "CallerRateLimitExceeded")
+            raise Throttled("too many asynchronous events are queued", "CallerRateLimitExceeded", limit="events")
         await self._store(events, store)
 
     async def _store(self, events: Sequence[Accepted], store: Callable[[int], Awaitable[Sequence[int | None]]]) -> None:
@@ -267,10 +269,21 @@ class Asynchronous:
                 await asyncio.sleep(limits.EVENT_STORAGE_RETRY_S)
 
     def _reserve(self, event: Accepted) -> bool:
-        fits = self._lanes.has_room(event.tenant, len(event.body), self.untold(event.tenant))
-        if fits:
-            self._lanes.reserve(event.tenant, len(event.body))
-        return fits
+        tenant, size = event.tenant, len(event.body)
+        queued, value = self._lanes.of(tenant), self._quotas.value
+        if queued.events + self.untold(tenant) >= value(tenant, "events"):
+            self._quotas.refuse(tenant, "events")
+            return False
+        if queued.bytes + size > value(tenant, "events_bytes"):
+            self._quotas.refuse(tenant, "events_bytes")
+            return False
+        self._lanes.reserve(tenant, size)
+        return True
+
+    def used(self, tenant: str) -> dict[str, float]:
+        """What a tenant has of its limits."""
+        queued = self._lanes.of(tenant)
+        return {"events": queued.events + self.untold(tenant), "events_bytes": queued.bytes}
 
     def _note_quiet(self) -> None:
         if self._lanes.queued:

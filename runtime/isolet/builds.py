@@ -1,7 +1,7 @@
 """Builds of snapshots: who asks for the same waits for the same; what was refused is refused again.
 
 Laws:
-- One build at a time of the same bytes and settings, BUILDS_AT_ONCE in all.
+- One build at a time of the same bytes and settings; in all and of a tenant as build_turns.py says.
 - Bytes that were refused are refused again without building.
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from . import limits
+from .build_turns import BuildTurns
 from .building import BuildRequest
 from .errors import CallerError, IsoletError
 from .frames import error_from_plain, error_to_plain
@@ -38,14 +39,14 @@ class Builds:
         *,
         artifacts_path: Path,
         key_path: Path,
-        at_once: int = limits.BUILDS_AT_ONCE,
+        turns: BuildTurns,
     ) -> None:
         self._packages = packages
         self._metrics = metrics
         self._build = build
         self._artifacts_path = artifacts_path
         self._key_path = key_path
-        self._turns = asyncio.Semaphore(at_once)
+        self._turns = turns
         self._under_way: dict[tuple[Any, ...], asyncio.Task[SnapshotInfo]] = {}
         # What was refused, as `error_to_plain`: an exception that is raised again and again grows.
         self._refused: OrderedDict[tuple[Any, ...], list[Any]] = OrderedDict()
@@ -56,6 +57,10 @@ class Builds:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def admit(self, tenant: str) -> None:
+        """Before anything of one more build is stored. Raises Throttled."""
+        self._turns.admit(tenant)
 
     def require_not_refused(self, function: Function) -> None:
         """Raises what was raised when the same was built before."""
@@ -80,7 +85,7 @@ class Builds:
             task.exception()  # Seen, even if all who waited have left.
 
     async def _run(self, function: Function, key: tuple[Any, ...], progress: Progress) -> SnapshotInfo:
-        async with self._turns:
+        async with self._turns.turn(function.tenant):
             try:
                 snapshot = await self._build(self._request(function), progress)
             except CallerError as refusal:

@@ -30,11 +30,13 @@ from .errors import Conflict, IsoletError, PreconditionFailed, UnknownFunction
 from .languages.interpreters import of_runtime
 from .model import LATEST, Function, LayerContent, Settings, SnapshotInfo, State, Target, UpdateStatus, function_arn
 from .publishing import activated, add_version, is_under_way, new_revision, published, target_of
+from .quota import BY_DEFAULT, Quotas
 from .routing import RoutingTable
 from .serving import Serving
 from .storage import registry
 from .storage.packages import Package, Packages
 from .storage.registry import Entry, Registry, VersionEntry
+from .storage.stock import Stock
 
 logger = logging.getLogger("isolet.deployments")
 
@@ -92,6 +94,8 @@ class Deployments:
         clock: Clock,
         evict: Evict = lambda in_use: None,
         layer_digests: LayerDigests,
+        stock: Stock,
+        quotas: Quotas = BY_DEFAULT,
     ) -> None:
         self._registry = registry
         self._packages = packages
@@ -101,6 +105,8 @@ class Deployments:
         self._clock = clock
         self._evict = evict
         self._layer_digests = layer_digests
+        self._stock = stock
+        self._quotas = quotas
         # Deployments under way, by function.
         self._under_way: dict[_Name, _UnderWay] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -178,10 +184,13 @@ class Deployments:
     ) -> Function:
         """Stores the package and begins to build; with `publish`, the answer is the version that it will be.
 
-        Raises Conflict, InvalidParameter, ModuleInvalid.
+        Raises Conflict, InvalidParameter, ModuleInvalid; Throttled, CodeStorageExceeded, LimitExceeded.
         """
         if await self._registry.get(tenant, name) is not None:
             raise Conflict(f"Function already exist: {name}")
+        self._quotas.require_slot(tenant)
+        self._builds.admit(tenant)
+        await self._stock.require_room(tenant, len(package))
         stored = await asyncio.to_thread(self._packages.put, package, _is_source(settings))
         function = Function(
             tenant=tenant,
@@ -209,23 +218,29 @@ class Deployments:
                 raise Conflict(f"Function already exist: {name}")
             return add_version(db, function) if publish else function
 
-        created = await self._serving.commit(tenant, name, job)
+        created = await self._serving.commit(tenant, name, self._stock.within(tenant, job))
         self._start(entry)
         return created if publish else self._seen(function)
 
     async def update(self, tenant: str, name: str, change: Change) -> Function:
         """Begins to change a function; what needs no build is done when this returns.
 
-        Raises UnknownFunction, Conflict (a change is under way), PreconditionFailed, InvalidParameter, ModuleInvalid.
+        Raises UnknownFunction, Conflict (a change is under way), PreconditionFailed, InvalidParameter, ModuleInvalid;
+        Throttled, CodeStorageExceeded, LimitExceeded.
         """
         entry = await self._entry(tenant, name)
         self._require_settled(entry.function, change)
+        if change.package is not None:
+            self._builds.admit(tenant)
+            await self._stock.require_room(tenant, max(0, len(change.package) - entry.function.code_bytes))
         source = _is_source(change.settings(entry.function.settings))
         stored = None if change.package is None else await asyncio.to_thread(self._packages.put, change.package, source)
         changed = self._changed(entry.function, change, stored)
         await self._require_room(changed)
         self._require_acceptable(changed)
         new = self._entry_of_change(entry, changed)
+        if change.package is None and is_under_way(new.function):
+            self._builds.admit(tenant)
 
         def publish(db: sqlite3.Connection) -> Function:
             return published(db, new) if change.publish else new.function
@@ -253,7 +268,7 @@ class Deployments:
         """Stores and routes; what `then` returns, the end of the same transaction. None, and nothing happened, if the
         function is no longer at `revision`.
 
-        Raises Conflict if another function has taken its routes meanwhile.
+        Raises Conflict if another function has taken its routes meanwhile; CodeStorageExceeded, LimitExceeded.
         """
         function, target = entry.function, entry.target
 
@@ -264,7 +279,8 @@ class Deployments:
         def job(db: sqlite3.Connection) -> Function | None:
             return then(db) if registry.replace(db, entry, revision) else None
 
-        return await self._serving.commit(function.tenant, function.name, job, check)
+        within = self._stock.within(function.tenant, job)
+        return await self._serving.commit(function.tenant, function.name, within, check)
 
     def _require_settled(self, function: Function, change: Change) -> None:
         if change.revision_id is not None and change.revision_id != function.revision_id:

@@ -327,6 +327,12 @@ class LimitExceeded(CallerError):
     name = "LimitExceededException"
 
 
+class CodeStorageExceeded(CallerError):
+    """Packages of an account, functions' and layers' in all their versions, are more than it may keep."""
+
+    name = "CodeStorageExceededException"
+
+
 class TooManyTags(CallerError):
     name = "TooManyTagsException"
 

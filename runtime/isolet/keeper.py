@@ -26,6 +26,7 @@ from .aws.lambda_.api import lambda_service
 from .aws.locations import Locations
 from .aws_clients import Clients
 from .bounds import Bounds
+from .build_turns import BuildTurns
 from .builds import Build, Builds
 from .clock import Clock, SystemClock
 from .code_sources import CodeSources
@@ -60,6 +61,7 @@ from .storage.queue import Accepted, Books, EventQueue
 from .storage.registry import Registry
 from .storage.schedules import Schedules
 from .storage.secrets import Secrets
+from .storage.stock import Stock
 from .storage.tenants import Tenants
 from .tally import Tally
 from .triggers.schedule import ScheduleTrigger
@@ -108,9 +110,11 @@ class Keeper:
         self.fleet.limits_of = self.bounds.of_workers
         self.serving = Serving(self._database, self.fleet)
         self.attached = Attached(self._database, self.serving)
-        self.versions = Versions(Registry(self._database), self.serving)
+        self._stock = Stock(self._database, self.bounds)
+        self._build_turns = BuildTurns(builds_at_once, self._clock, self.bounds)
+        self.versions = Versions(Registry(self._database), self.serving, self._stock)
         self.packages = Packages(packages_path)
-        self.layers = Layers(self._database)
+        self.layers = Layers(self._database, self._stock)
         self.deployments = Deployments(
             Registry(self._database),
             self.packages,
@@ -122,14 +126,16 @@ class Keeper:
                 build,
                 artifacts_path=artifacts_path,
                 key_path=key_path,
-                at_once=builds_at_once,
+                turns=self._build_turns,
             ),
             clock=self._clock,
             evict=evict,
             layer_digests=self.layers.digests,
+            stock=self._stock,
+            quotas=self.bounds,
         )
         self.asynchronous = Asynchronous(
-            EventQueue(self._database, event_policies.policy_in, event_delays), self.fleet, self._clock
+            EventQueue(self._database, event_policies.policy_in, event_delays), self.fleet, self._clock, self.bounds
         )
         outbox = Outbox(self._database)
         clients = aws_clients or Clients(AwsClients())
@@ -141,17 +147,17 @@ class Keeper:
         self.deliveries = Deliveries(outbox, Destinations(clients), hand_over, self._clock)
         self.asynchronous.on_told = self.deliveries.posted
         self.asynchronous.untold = lambda tenant: self.deliveries.untold[tenant]
-        self.schedules = Schedules(self._database)
+        self.schedules = Schedules(self._database, self.bounds)
         self.schedule_trigger = ScheduleTrigger(self.schedules, self.asynchronous.hand_over_all, self._clock)
         self.schedules.on_change = self.schedule_trigger.changed
         self.ledger = Ledger(self._database)
         self.logs = Logs(self._database)
         self.metric_rows = MetricRows(self._database)
         self.spans = Spans(exporter(otel_endpoint)) if otel_endpoint else None
-        self.kv = Kv(self._database, self._clock)
-        self.outbound = Outbound(outbound_private)
+        self.kv = Kv(self._database, self._clock, self.bounds)
+        self.outbound = Outbound(outbound_private, quotas=self.bounds)
         secrets_key_path = secrets_key_path or key_path.with_name("secrets.key")
-        self.secrets = Secrets(self._database, self._clock, secrets_key_path)
+        self.secrets = Secrets(self._database, self._clock, secrets_key_path, self.bounds)
         self._keys = Keys(self._database, self._clock, secrets_key_path)
         self.accounts = Accounts(self._keys, self.fleet, self._clock, test_pair)
         locations = Locations(lambda: read_key(key_path), self._clock)
@@ -171,6 +177,8 @@ class Keeper:
                 self.attached,
                 self.layers,
                 self.packages,
+                self._stock,
+                self.bounds,
                 self._clock,
                 fetch=self._code.fetch,
                 locate=locations.url,
@@ -312,7 +320,16 @@ class Keeper:
 
     async def _used(self, account: str) -> dict[str, Number]:
         """What a tenant has of its limits at the moment."""
-        return dict(await self.fleet.used(account))
+        return {
+            **await self.fleet.used(account),
+            **self.asynchronous.used(account),
+            **self._build_turns.used(account),
+            **self.outbound.used(account),
+            **await self.kv.used(account),
+            **(await self._stock.held(account))._asdict(),
+            "secrets": await self.secrets.used(account),
+            "schedules": await self.schedules.used(account),
+        }
 
     # ── what it says of itself ──────────────────────────────────────────────────────────────────────────────────
 

@@ -4,7 +4,7 @@ Laws:
 - Turns go round the tenants that have something due, and within a tenant round its functions: who has 100,000 events
   waiting delays another's one by one turn.
 - What is under way is bounded, in all and of each tenant, function and byte: a function that takes fifteen minutes
-  leaves room for others.
+  leaves room for others, and a tenant that may run little is not asked for what would be refused.
 - An event whose worker was lost is a suspect: a worker has one of them at a time. So a message that kills workers is
   found out, and its neighbours are not mistaken for it.
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from collections.abc import Callable
 from itertools import count
 from typing import NamedTuple
 
@@ -51,8 +52,21 @@ class _Tenant:
         self.bytes = 0
 
 
+class Queued(NamedTuple):
+    """What of a tenant is in storage."""
+
+    events: int
+    bytes: int
+
+
+_NOTHING = Queued(0, 0)
+
+
 class Lanes:
-    def __init__(self) -> None:
+    """`share`: attempts that a tenant may have under way, whatever workers there are (quota.attempts_share)."""
+
+    def __init__(self, share: Callable[[str], int] = lambda tenant: limits.ATTEMPTS_TENANT_MAX) -> None:
+        self._share = share
         self._tenants: dict[str, _Tenant] = {}
         self._turns: deque[str] = deque()  # the tenants with something due
         self._later: list[tuple[float, int, Waiting]] = []
@@ -65,13 +79,10 @@ class Lanes:
 
     # ── what is in storage ──────────────────────────────────────────────────────────────────────────────────────
 
-    def has_room(self, tenant: str, size: int, untold: int = 0) -> bool:
-        """Whether one more event of this tenant may be accepted, of whose earlier ones `untold` are still to be told to
-        their destinations."""
+    def of(self, tenant: str) -> Queued:
+        """All of a tenant's, also those under way."""
         of = self._tenants.get(tenant)
-        if of is None:
-            return untold < limits.EVENTS_TENANT_MAX
-        return of.events + untold < limits.EVENTS_TENANT_MAX and of.bytes + size <= limits.EVENTS_TENANT_BYTES_MAX
+        return _NOTHING if of is None else Queued(of.events, of.bytes)
 
     def reserve(self, tenant: str, size: int) -> None:
         """One more is about to be stored: `add` follows, or `gone`."""
@@ -149,7 +160,7 @@ class Lanes:
     def _turn(self, tenant: str, workers: int) -> Waiting | None:
         """The next of this tenant's, of the first function in turn that has not too many under way."""
         of = self._tenants[tenant]
-        if of.running >= workers * limits.ATTEMPTS_TENANT_MAX:
+        if of.running >= min(workers * limits.ATTEMPTS_TENANT_MAX, self._share(tenant)):
             return None
         for _ in range(len(of.turns)):
             name = of.turns.popleft()

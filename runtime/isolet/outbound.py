@@ -34,6 +34,8 @@ from . import limits
 from .addresses import Address, Network, as_address, is_reachable
 from .errors import CallRefused
 from .grants import Origin, Refusal, covering, line
+from .quota import BY_DEFAULT, Bucket, Quotas
+from .turns import Turns
 from .urls import Url, join, of_a_connection, parse_url
 
 logger = logging.getLogger("isolet.outbound")
@@ -80,10 +82,11 @@ class Pace:
 class _Share:
     """What one tenant has under way, and how fast it may go on."""
 
-    __slots__ = ("bytes", "pace", "turns")
+    __slots__ = ("begun", "bytes", "pace", "turns")
 
-    def __init__(self) -> None:
-        self.turns = asyncio.Semaphore(limits.FETCH_TENANT_CALLS_MAX)
+    def __init__(self, at_once: Callable[[], int]) -> None:
+        self.turns = Turns(at_once)
+        self.begun = Bucket()
         self.bytes = 0
         self.pace = Pace(limits.FETCH_TENANT_BYTES_PER_S, limits.FETCH_BURST_S)
 
@@ -97,9 +100,15 @@ class Outbound:
     """The keeper's. `opened`: addresses that are not public and that grants may name."""
 
     def __init__(
-        self, opened: Sequence[Network] = (), *, tls: ssl.SSLContext | None = None, resolve: Resolve | None = None
+        self,
+        opened: Sequence[Network] = (),
+        *,
+        tls: ssl.SSLContext | None = None,
+        resolve: Resolve | None = None,
+        quotas: Quotas = BY_DEFAULT,
     ) -> None:
         self._opened = tuple(opened)
+        self._quotas = quotas
         self._tls = tls
         self._resolver = None if resolve is not None else Resolver()
         self._resolve = resolve or self._resolver.resolve  # type: ignore[union-attr]  # one of them is there
@@ -127,7 +136,10 @@ class Outbound:
         if isinstance(parsed, Refusal):
             raise CallRefused("Invalid", f"fetch: the url {parsed.reason}; {parsed.cure}")
         asked = Asked(method, parsed, tuple((key, value) for key, value in headers), body)
-        share = self._shares.setdefault(tenant, _Share())
+        share = self._shares.get(tenant)
+        if share is None:
+            share = self._shares[tenant] = _Share(lambda: int(self._quotas.value(tenant, "fetches_at_once")))
+        self._require_pace(tenant, share)
         try:
             async with asyncio.timeout(timeout_s), share.turns, self._holding(share) as hold:
                 hold(len(body or b""))
@@ -136,6 +148,19 @@ class Outbound:
             raise CallRefused(
                 "Timeout", f"{parsed.origin.host} had not answered in full after {timeout_s * 1000:,.0f} ms"
             ) from None
+
+    def _require_pace(self, tenant: str, share: _Share) -> None:
+        per_s = self._quotas.value(tenant, "fetches_per_s")
+        if not share.begun.take(asyncio.get_running_loop().time(), per_s, per_s):
+            self._quotas.refuse(tenant, "fetches_per_s")
+            raise CallRefused(
+                "LimitExceeded", f"{tenant} begins more than {per_s:,} requests a second, its limit; begin fewer"
+            )
+
+    def used(self, tenant: str) -> dict[str, float]:
+        """What a tenant has of its limits."""
+        share = self._shares.get(tenant)
+        return {"fetches_at_once": 0 if share is None else share.turns.taken}
 
     @asynccontextmanager
     async def _holding(self, share: _Share) -> AsyncIterator[Callable[[int], None]]:

@@ -97,6 +97,9 @@ class Quotas:
     def refuse(self, account: str, name: str, count: int = 1) -> None:
         """Takes note of what was refused for this limit."""
 
+    def require_slot(self, account: str) -> None:
+        """Before a tenant deploys something. Raises LimitExceeded: workers cannot count one more."""
+
 
 BY_DEFAULT = Quotas()
 

@@ -21,14 +21,16 @@ from .publishing import is_under_way, new_revision, published
 from .serving import Serving
 from .storage import registry
 from .storage.registry import Entry, Registry
+from .storage.stock import Stock
 
 
 class Versions:
     """The keeper's. For the event loop's thread."""
 
-    def __init__(self, registry: Registry, serving: Serving) -> None:
+    def __init__(self, registry: Registry, serving: Serving, stock: Stock) -> None:
         self._registry = registry
         self._serving = serving
+        self._stock = stock
 
     # ── versions ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -58,8 +60,8 @@ class Versions:
     async def publish(
         self, tenant: str, name: str, code_sha256: str | None, description: str | None, revision_id: str | None
     ) -> Function:
-        """The function as it is, as a version. Raises UnknownFunction, Conflict, InvalidParameter,
-        PreconditionFailed."""
+        """The function as it is, as a version. Raises UnknownFunction, Conflict, InvalidParameter, PreconditionFailed,
+        LimitExceeded, CodeStorageExceeded."""
 
         def job(db: sqlite3.Connection) -> Function:
             entry = _require(db, tenant, name)
@@ -80,7 +82,7 @@ class Versions:
                 entry = Entry(replace(function, settings=settings), entry.target, entry.previous)
             return published(db, entry)
 
-        return await self._serving.commit(tenant, name, job)
+        return await self._serving.commit(tenant, name, self._stock.within(tenant, job))
 
     async def delete(self, tenant: str, name: str, number: str) -> None:
         """Raises UnknownFunction, Conflict (an alias names it). No worker serves it any more when this returns."""

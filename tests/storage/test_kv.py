@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from isolet import limits
 from isolet.clock import ManualClock
 from isolet.errors import CallRefused
+from isolet.quota import DEFAULTS
 from isolet.storage.database import Database
 from isolet.storage.kv import Kv, _Share
 
@@ -167,7 +168,7 @@ def test_sweeping_removes_what_is_over_and_writes_nothing_when_nothing_is(
 
 def test_a_tenant_keeps_so_much_and_what_is_over_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main(kv: House) -> None:
-        monkeypatch.setattr(limits, "KV_TENANT_ENTRIES_MAX", 3)
+        monkeypatch.setitem(DEFAULTS, "kv_entries", 3)
         monkeypatch.setattr(limits, "KV_SWEEP_ENTRIES", 1)
         for key in "abc":
             await kv("put", key, b"x", ttl_s=5 if key != "c" else None)
@@ -180,11 +181,12 @@ def test_a_tenant_keeps_so_much_and_what_is_over_makes_room(tmp_path: Path, monk
         await kv("put", "d", b"x")
         await kv("put", "e", b"x")
         assert (await kv("list", ""))["keys"] == ["c", "d", "e"]
-        monkeypatch.setattr(limits, "KV_TENANT_BYTES_MAX", 3 * limits.KV_ENTRY_BYTES + 100)
+        monkeypatch.setitem(DEFAULTS, "kv_bytes", 3 * limits.KV_ENTRY_BYTES + 100)
         with pytest.raises(CallRefused):
             await kv("put", "c", bytes(200))
         await kv("put", "c", bytes(90))
         await kv("put", "c", bytes(10))
+        assert (await kv.kv.used(TENANT))["kv_entries"] == 3
 
     run(tmp_path / "db", main)
 

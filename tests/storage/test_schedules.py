@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from isolet.errors import LimitExceeded, UnknownResource, ValidationFailed
+from isolet.limits import SCHEDULES_TENANT_MAX as RULES_MAX
 from isolet.standing import begun
 from isolet.storage.database import Database
 from isolet.storage.queue import Accepted
-from isolet.storage.schedules import RULES_MAX, TARGETS_MAX, Schedules, Target
+from isolet.storage.schedules import TARGETS_MAX, Schedules, Target
 
 pytestmark = pytest.mark.anyio
 

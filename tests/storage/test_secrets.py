@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from isolet import limits
 from isolet.clock import ManualClock
 from isolet.errors import CallRefused, SecretDeleted, SecretExists, StorageUnavailable, UnknownSecret
+from isolet.quota import DEFAULTS
 from isolet.storage.database import Database
 from isolet.storage.secrets import Change, Secrets
 
@@ -212,7 +212,7 @@ def test_sweeping_removes_what_is_over(tmp_path: Path) -> None:
 
 
 def test_tenants_have_secrets_of_their_own_and_so_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "SECRETS_MAX", 2)
+    monkeypatch.setitem(DEFAULTS, "secrets", 2)
 
     async def main(house: House) -> None:
         await house.set("A")

@@ -19,6 +19,7 @@ from isolet.clock import ManualClock
 from isolet.errors import StorageUnavailable
 from isolet.event_policies import policy_in
 from isolet.fleet import Fleet
+from isolet.quota import DEFAULTS
 from isolet.storage.database import Database
 from isolet.storage.queue import EventQueue
 from isolet.storage.schedules import Schedules, Target
@@ -256,10 +257,10 @@ async def test_rule_waits_while_its_account_has_too_many_events(
     async with opened(tmp_path, noon()) as house:
         await house.put("r", "rate(1 minute)", Target("a", ARN), Target("b", ARN))
         await house.put("r", "rate(1 minute)", tenant=OTHER)
-        monkeypatch.setattr(limits, "EVENTS_TENANT_MAX", 1)
+        monkeypatch.setitem(DEFAULTS, "events", 1)
         await house.run(60)
         assert [tenant for tenant, *_ in await house.rows()] == [OTHER], "all of a rule's targets, or none"
-        monkeypatch.setattr(limits, "EVENTS_TENANT_MAX", 1_000)
+        monkeypatch.setitem(DEFAULTS, "events", 1_000)
         await house.run(30, step_s=10)
         rows = await house.rows()
         assert [tenant for tenant, *_ in rows] == [OTHER, TENANT, TENANT]

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from .. import limits
 from ..clock import Clock
 from ..errors import CallRefused, InvalidParameter
+from ..quota import BY_DEFAULT, Quotas
 from .database import Database
 
 Options = dict[str, Any]
@@ -39,9 +40,10 @@ class _Share:
 class Kv:
     """The keeper's. For its event loop."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, quotas: Quotas = BY_DEFAULT) -> None:
         self._database = database
         self._clock = clock
+        self._quotas = quotas
         # Held by those who wait or are served: a tenant that asks for nothing has none.
         self._shares: WeakValueDictionary[str, _Share] = WeakValueDictionary()
 
@@ -99,12 +101,13 @@ class Kv:
         expires_ms = None if ttl_s is None else now_ms + max(1, round(ttl_s * 1000))
         place = (tenant, namespace, key.encode())
         size = limits.KV_ENTRY_BYTES + len(place[2]) + len(value)
+        room = _Room(int(self._quotas.value(tenant, "kv_entries")), int(self._quotas.value(tenant, "kv_bytes")))
 
         def job(db: sqlite3.Connection) -> dict[str, int]:
             row = _row(db, place)
             _require_version(row, if_version, now_ms, key)
             old_bytes = 0 if row is None else row[2]
-            _require_room(db, tenant, int(row is None), size - old_bytes, now_ms)
+            _require_room(db, tenant, room, int(row is None), size - old_bytes, now_ms)
             version = _count(db, tenant, int(row is None), size - old_bytes)
             db.execute(
                 "INSERT INTO kv (tenant, namespace, key, version, expires_ms, bytes, value) "
@@ -115,7 +118,17 @@ class Kv:
             )
             return {"version": version}
 
-        return await self._database.write(job)
+        try:
+            return await self._database.write(job)
+        except CallRefused as refused:
+            if refused.kind == "LimitExceeded":
+                self._quotas.refuse(tenant, "kv_bytes")
+            raise
+
+    async def used(self, tenant: str) -> dict[str, int]:
+        """What the tenant keeps, by the names of its limits."""
+        entries, size = await self._database.read(lambda db: _kept(db, tenant))
+        return {"kv_entries": entries, "kv_bytes": size}
 
     async def delete(self, tenant: str, namespace: str, key: str, if_version: int | None = None) -> bool:
         """Whether there was an entry. Raises CallRefused: Conflict."""
@@ -169,6 +182,14 @@ _AT = "tenant = ? AND namespace = ? AND key = ?"
 _THERE = "(expires_ms IS NULL OR expires_ms > ?)"
 _OVER = "SELECT id, tenant, bytes FROM kv WHERE expires_ms IS NOT NULL AND expires_ms <= ?"
 
+
+class _Room(NamedTuple):
+    """What a tenant has, or may have."""
+
+    entries: int
+    bytes: int
+
+
 # version, expires_ms, bytes
 _Row = tuple[int, int | None, int]
 
@@ -191,26 +212,29 @@ def _require_version(row: _Row | None, if_version: int | None, now_ms: int, key:
         raise CallRefused("Conflict", f"the entry {key[:80]!r} is {is_at}, not at {if_version}; get it and try again")
 
 
-def _require_room(db: sqlite3.Connection, tenant: str, entries: int, size: int, now_ms: int) -> None:
+def _require_room(db: sqlite3.Connection, tenant: str, room: _Room, entries: int, size: int, now_ms: int) -> None:
     """Raises CallRefused if the tenant has no room for so much more, also without what is over."""
-    if _has_room(db, tenant, entries, size):
+    if _has_room(db, tenant, room, entries, size):
         return
     while _remove_over(db, now_ms, tenant):
-        if _has_room(db, tenant, entries, size):
+        if _has_room(db, tenant, room, entries, size):
             return
     raise CallRefused(
         "LimitExceeded",
-        f"{tenant} keeps as much as it may: {limits.KV_TENANT_ENTRIES_MAX:,} entries, "
-        f"{limits.KV_TENANT_BYTES_MAX:,} bytes; delete some, or give entries a ttl_s",
+        f"{tenant} keeps as much as it may: {room.entries:,} entries, {room.bytes:,} bytes; delete some, or give "
+        "entries a ttl_s",
     )
 
 
-def _has_room(db: sqlite3.Connection, tenant: str, entries: int, size: int) -> bool:
-    row = db.execute("SELECT entries, bytes FROM kv_tenants WHERE tenant = ?", (tenant,)).fetchone() or (0, 0)
+def _has_room(db: sqlite3.Connection, tenant: str, room: _Room, entries: int, size: int) -> bool:
+    kept = _kept(db, tenant)
     # What takes no more than before always fits.
-    return (entries <= 0 or row[0] + entries <= limits.KV_TENANT_ENTRIES_MAX) and (
-        size <= 0 or row[1] + size <= limits.KV_TENANT_BYTES_MAX
-    )
+    return (entries <= 0 or kept.entries + entries <= room.entries) and (size <= 0 or kept.bytes + size <= room.bytes)
+
+
+def _kept(db: sqlite3.Connection, tenant: str) -> _Room:
+    row = db.execute("SELECT entries, bytes FROM kv_tenants WHERE tenant = ?", (tenant,)).fetchone()
+    return _Room(*row) if row else _Room(0, 0)
 
 
 def _count(db: sqlite3.Connection, tenant: str, entries: int, size: int) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..model import REGION, LayerContent
 from .database import Database
+from .stock import Stock
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,17 @@ def layer_arn(tenant: str, name: str) -> str:
 class Layers:
     """The keeper's."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, stock: Stock | None = None) -> None:
         self._database = database
+        self._stock = stock or Stock(database)
+
+    async def require_room(self, tenant: str, code_bytes: int) -> None:
+        """Before a package is stored. Raises CodeStorageExceeded."""
+        await self._stock.require_room(tenant, code_bytes)
 
     async def publish(self, layer: LayerVersion) -> LayerVersion:
-        """The layer version with the number that it was given; `layer.version` does not count."""
+        """The layer version with the number that it was given; `layer.version` does not count. Raises LimitExceeded,
+        CodeStorageExceeded."""
 
         def job(db: sqlite3.Connection) -> LayerVersion:
             query = "SELECT max(version) FROM layers WHERE tenant = ? AND name = ?"
@@ -65,7 +72,7 @@ class Layers:
             _put(db, numbered)
             return numbered
 
-        return await self._database.write(job)
+        return await self._database.write(self._stock.within(layer.tenant, job))
 
     async def get(self, tenant: str, name: str, version: int) -> LayerVersion | None:
         return await self._database.read(lambda db: _get(db, tenant, name, version))
@@ -107,8 +114,9 @@ def _get(db: sqlite3.Connection, tenant: str, name: str, version: int) -> LayerV
 
 
 def _put(db: sqlite3.Connection, layer: LayerVersion) -> None:
-    row = (layer.tenant, layer.name, layer.version, json.dumps(_to_plain(layer)))
-    db.execute("INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?)", row)
+    row = (layer.tenant, layer.name, layer.version, json.dumps(_to_plain(layer)), layer.code_bytes)
+    columns = "tenant, name, version, document, code_bytes"
+    db.execute(f"INSERT OR REPLACE INTO layers ({columns}) VALUES (?, ?, ?, ?, ?)", row)
 
 
 def _to_plain(layer: LayerVersion) -> dict[str, Any]:

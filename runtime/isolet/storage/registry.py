@@ -116,14 +116,17 @@ def get(db: sqlite3.Connection, tenant: str, name: str) -> Entry | None:
 
 def create(db: sqlite3.Connection, entry: Entry) -> bool:
     """False when there is a function of this name already."""
-    return db.execute("INSERT OR IGNORE INTO functions VALUES (?, ?, ?, ?, ?, ?)", _row(entry)).rowcount == 1
+    columns = "tenant, name, revision, function, target, previous, code_bytes"
+    insert = f"INSERT OR IGNORE INTO functions ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    return db.execute(insert, _row(entry)).rowcount == 1
 
 
 def replace(db: sqlite3.Connection, entry: Entry, revision: str) -> bool:
     """False when the function is gone or no longer at `revision`."""
     tenant, name, *values = _row(entry)
     where = "tenant = ? AND name = ? AND revision = ?"
-    update = f"UPDATE functions SET revision = ?, function = ?, target = ?, previous = ? WHERE {where}"
+    columns = "revision = ?, function = ?, target = ?, previous = ?, code_bytes = ?"
+    update = f"UPDATE functions SET {columns} WHERE {where}"
     return db.execute(update, (*values, tenant, name, revision)).rowcount == 1
 
 
@@ -185,10 +188,12 @@ def put_version(db: sqlite3.Connection, entry: VersionEntry) -> None:
     """A version, new or changed."""
     function = entry.function
     db.execute(
-        "INSERT OR REPLACE INTO versions VALUES (?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO versions (tenant, name, version, function, target, code_bytes) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
         (
             *(function.tenant, function.name, int(function.version), json.dumps(function_to_plain(function))),
             None if entry.target is None else json.dumps(target_to_plain(entry.target)),
+            function.code_bytes,
         ),
     )
 
@@ -266,12 +271,13 @@ def served(db: sqlite3.Connection, tenant: str, name: str) -> Served | None:
 # ── rows ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _row(entry: Entry) -> tuple[str | None, ...]:
+def _row(entry: Entry) -> tuple[str | int | None, ...]:
     function = entry.function
     return (
         *(function.tenant, function.name, function.revision_id, json.dumps(function_to_plain(function))),
         None if entry.target is None else json.dumps(target_to_plain(entry.target)),
         None if entry.previous is None else json.dumps(function_to_plain(entry.previous)),
+        function.code_bytes,
     )
 
 

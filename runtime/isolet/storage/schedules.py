@@ -18,14 +18,14 @@ from typing import NamedTuple, TypeVar
 
 from ..errors import LimitExceeded, UnknownResource, ValidationFailed
 from ..model import REGION
+from ..quota import BY_DEFAULT, Quotas
 from ..standing import Standing, begun
 from .database import Database
 from .queue import Accepted, accept
 
 T = TypeVar("T")
 
-# Precedent: EventBridge's quotas of a bus and of a rule.
-RULES_MAX = 300
+# Precedent: EventBridge's quotas of a rule.
 TARGETS_MAX = 5
 TAGS_MAX = 50
 _TOO_MANY = "The requested resource exceeds the maximum number allowed."
@@ -68,8 +68,9 @@ def unknown_rule(name: str) -> UnknownResource:
 
 
 class Schedules:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, quotas: Quotas = BY_DEFAULT) -> None:
         self._database = database
+        self._quotas = quotas
         # Told of every rule that may have changed: tenant, name.
         self.on_change: Callable[[str, str], None] = lambda tenant, name: None
 
@@ -89,12 +90,15 @@ class Schedules:
     ) -> None:
         """Makes it, or replaces all of it but targets and tags. It begins anew where it fires by another expression
         or was disabled. Raises LimitExceeded."""
+        most = int(self._quotas.value(tenant, "schedules"))
 
         def job(db: sqlite3.Connection) -> None:
             found = _find(db, tenant, name)
             if found is None:
-                (count,) = db.execute("SELECT count(*) FROM schedule_rules WHERE tenant = ?", (tenant,)).fetchone()
-                if count >= RULES_MAX or len(tags or ()) > TAGS_MAX:
+                if _count(db, tenant) >= most:
+                    self._quotas.refuse(tenant, "schedules")
+                    raise LimitExceeded(_TOO_MANY)
+                if len(tags or ()) > TAGS_MAX:
                     raise LimitExceeded(_TOO_MANY)
             standing = begun(now_s, 0 if found is None else found.standing.last_s)
             if found is not None and found.enabled and found.expression == expression:
@@ -112,6 +116,10 @@ class Schedules:
             )
 
         await self._change(tenant, name, job)
+
+    async def used(self, tenant: str) -> int:
+        """How many rules a tenant has."""
+        return await self._database.read(lambda db: _count(db, tenant))
 
     async def rule(self, tenant: str, name: str) -> Rule:
         """Raises UnknownResource."""
@@ -286,3 +294,8 @@ def _tags(db: sqlite3.Connection, tenant: str, name: str) -> dict[str, str]:
 def _rule(row: Sequence[object]) -> Rule:
     tenant, name, expression, enabled, description, role, revision, *standing = row
     return Rule._make((tenant, name, expression, bool(enabled), description, role, revision, Standing._make(standing)))
+
+
+def _count(db: sqlite3.Connection, tenant: str) -> int:
+    (count,) = db.execute("SELECT count(*) FROM schedule_rules WHERE tenant = ?", (tenant,)).fetchone()
+    return int(count)

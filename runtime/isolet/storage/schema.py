@@ -330,4 +330,16 @@ MIGRATIONS = (
         limits TEXT NOT NULL DEFAULT '{}'
     ) WITHOUT ROWID;
     """,
+    # How large packages are, where it can be summed without reading documents.
+    """
+    ALTER TABLE functions ADD COLUMN code_bytes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE versions ADD COLUMN code_bytes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE layers ADD COLUMN code_bytes INTEGER NOT NULL DEFAULT 0;
+    UPDATE functions SET code_bytes = coalesce(json_extract(function, '$.code_bytes'), 0);
+    UPDATE versions SET code_bytes = coalesce(json_extract(function, '$.code_bytes'), 0);
+    UPDATE layers SET code_bytes = coalesce(json_extract(document, '$.code_bytes'), 0);
+    CREATE INDEX functions_by_size ON functions (tenant, code_bytes);
+    CREATE INDEX versions_by_size ON versions (tenant, code_bytes);
+    CREATE INDEX layers_by_size ON layers (tenant, code_bytes) WHERE document IS NOT NULL;
+    """,
 )

@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from .. import limits
 from ..clock import Clock
 from ..errors import CallRefused, SecretDeleted, SecretExists, UnknownSecret
+from ..quota import BY_DEFAULT, Quotas
 from .database import Database
 from .sealing import Sealing
 
@@ -75,10 +75,15 @@ class Change:
 class Secrets:
     """The keeper's. The key is read, or made, when it is first needed."""
 
-    def __init__(self, database: Database, clock: Clock, key_path: Path) -> None:
+    def __init__(self, database: Database, clock: Clock, key_path: Path, quotas: Quotas = BY_DEFAULT) -> None:
         self._database = database
         self._clock = clock
         self._sealing = Sealing(key_path)
+        self._quotas = quotas
+
+    async def used(self, tenant: str) -> int:
+        """How many secrets a tenant has, also those that are marked for deletion."""
+        return await self._database.read(lambda db: _count(db, tenant))
 
     # ── what functions ask ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -97,12 +102,13 @@ class Secrets:
         """Raises SecretExists, SecretDeleted, CallRefused (LimitExceeded)."""
         now_ms, suffix = self._now_ms(), _new_suffix()
         sealed = self._sealed(tenant, name, suffix, change)
+        most = int(self._quotas.value(tenant, "secrets"))
 
         def job(db: sqlite3.Connection) -> Secret:
             present = _find(db, tenant, name, now_ms)
             if present is not None:
                 return self._created_before(db, present, change)
-            _require_room(db, tenant)
+            _require_room(db, tenant, most)
             db.execute(
                 "INSERT INTO secrets VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)",
                 (tenant, name, suffix, change.description or "", json.dumps(dict(change.tags)), now_ms, now_ms),
@@ -111,7 +117,11 @@ class Secrets:
                 _add_version(db, tenant, name, change.version, now_ms, sealed)
             return _require(db, tenant, name, now_ms)
 
-        return await self._database.write(job)
+        try:
+            return await self._database.write(job)
+        except CallRefused:
+            self._quotas.refuse(tenant, "secrets")
+            raise
 
     async def change(self, tenant: str, name: str, change: Change) -> Secret:
         """Raises UnknownSecret, SecretDeleted, SecretExists (the version has another value)."""
@@ -306,10 +316,15 @@ def _require(db: sqlite3.Connection, tenant: str, name: str, now_ms: int) -> Sec
     return secret
 
 
-def _require_room(db: sqlite3.Connection, tenant: str) -> None:
-    (count,) = db.execute("SELECT count(*) FROM secrets WHERE tenant = ?", (tenant,)).fetchone()
-    if count >= limits.SECRETS_MAX:
+def _require_room(db: sqlite3.Connection, tenant: str, most: int) -> None:
+    count = _count(db, tenant)
+    if count >= most:
         raise CallRefused("LimitExceeded", f"there are {count:,} secrets, as many as there may be; delete some")
+
+
+def _count(db: sqlite3.Connection, tenant: str) -> int:
+    (count,) = db.execute("SELECT count(*) FROM secrets WHERE tenant = ?", (tenant,)).fetchone()
+    return int(count)
 
 
 def _add_version(db: sqlite3.Connection, tenant: str, name: str, version: str, now_ms: int, sealed: bytes) -> None:

@@ -9,9 +9,11 @@ from ... import limits
 from ...attached import Attached
 from ...clock import Clock
 from ...deployments import Deployments
+from ...quota import Quotas
 from ...storage.database import Database
 from ...storage.layers import Layers
 from ...storage.packages import Packages
+from ...storage.stock import Stock
 from ...versions import Versions
 from ..service import Service
 from .concurrency import Concurrency
@@ -43,6 +45,8 @@ def lambda_service(
     attached: Attached,
     layers: Layers,
     packages: Packages,
+    stock: Stock,
+    quotas: Quotas,
     clock: Clock,
     *,
     fetch: Fetch,
@@ -53,7 +57,7 @@ def lambda_service(
         Functions(deployments, versions, fetch, layers_service.resolve, locate),
         VersionsService(deployments, versions),
         Policies(attached),
-        Concurrency(attached, deployments, clock),
+        Concurrency(attached, stock, quotas, clock),
         EventInvoke(attached, clock),
         Urls(attached, clock),
         layers_service,

@@ -12,27 +12,29 @@ from collections.abc import Mapping
 from ... import limits
 from ...attached import Attached
 from ...clock import Clock
-from ...deployments import Deployments
 from ...errors import InvalidParameter, UnknownProvisioned
 from ...model import LATEST, function_arn
+from ...quota import Quotas
 from ...storage import attachments
 from ...storage.attachments import Document
+from ...storage.stock import Stock
 from ..service import Call, Operation
 from . import names, pages
 from .shapes import Shape, when
 
-# Precedent: what an account may run at once, and what it must keep unreserved.
-ACCOUNT_CONCURRENCY = limits.CONCURRENCY_TENANT_MAX
+# What an account must keep unreserved, or all that it has. Precedent: Lambda, which says [10] to accounts of ten.
 UNRESERVED_MIN = 100
-_CODE_BYTES_MAX = 80_530_636_800  # Precedent: 75 GB of an account.
-_ALL = 1_000_000
 
 
 class Concurrency:
-    def __init__(self, attached: Attached, deployments: Deployments, clock: Clock) -> None:
+    def __init__(self, attached: Attached, stock: Stock, quotas: Quotas, clock: Clock) -> None:
         self._attached = attached
-        self._deployments = deployments
+        self._stock = stock
+        self._quotas = quotas
         self._clock = clock
+
+    def _concurrency(self, tenant: str) -> int:
+        return int(self._quotas.value(tenant, "concurrency"))
 
     def operations(self) -> Mapping[str, Operation]:
         return {
@@ -51,14 +53,16 @@ class Concurrency:
     async def put(self, call: Call) -> Shape:
         ref = names.function_of(call)._replace(qualifier="")
         wanted: int = call["ReservedConcurrentExecutions"]
+        most = self._concurrency(call.tenant)
+        unreserved = min(UNRESERVED_MIN, most)
 
         def edit(db: sqlite3.Connection, old: Document | None) -> Document:
             kept = attachments.of_kind(db, ref.tenant, attachments.CONCURRENCY)
             others = sum(document["limit"] for (name, _), document in kept.items() if name != ref.name)
-            if others + wanted > ACCOUNT_CONCURRENCY - UNRESERVED_MIN:
+            if wanted and others + wanted > most - unreserved:
                 raise InvalidParameter(
                     "Specified ReservedConcurrentExecutions for function decreases account's "
-                    f"UnreservedConcurrentExecution below its minimum value of [{UNRESERVED_MIN}]."
+                    f"UnreservedConcurrentExecution below its minimum value of [{unreserved}]."
                 )
             return {"limit": wanted, "slot": old["slot"] if old is not None else _free_slot(db)}
 
@@ -108,20 +112,18 @@ class Concurrency:
 
     async def account(self, call: Call) -> Shape:
         kept = await self._attached.of_tenant(call.tenant, attachments.CONCURRENCY)
-        functions = await self._deployments.page(call.tenant, "", _ALL)
+        held, most = await self._stock.held(call.tenant), self._concurrency(call.tenant)
+        reserved: int = sum(document["limit"] for document in kept.values())
         return {
             "AccountLimit": {
-                "TotalCodeSize": _CODE_BYTES_MAX,
+                "TotalCodeSize": int(self._quotas.value(call.tenant, "code_bytes")),
                 "CodeSizeUnzipped": limits.PACKAGE_BYTES_MAX,
                 "CodeSizeZipped": limits.PACKAGE_ZIP_BYTES_MAX,
-                "ConcurrentExecutions": ACCOUNT_CONCURRENCY,
-                "UnreservedConcurrentExecutions": ACCOUNT_CONCURRENCY
-                - sum(document["limit"] for document in kept.values()),
+                "ConcurrentExecutions": most,
+                # An operator may have lowered what was reserved of before.
+                "UnreservedConcurrentExecutions": max(0, most - reserved),
             },
-            "AccountUsage": {
-                "TotalCodeSize": sum(function.code_bytes for function in functions),
-                "FunctionCount": len(functions),
-            },
+            "AccountUsage": {"TotalCodeSize": held.code_bytes, "FunctionCount": held.functions},
         }
 
 

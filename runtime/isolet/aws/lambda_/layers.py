@@ -57,6 +57,7 @@ class LayersService:
     async def publish(self, call: Call) -> Shape:
         name = names.layer_of(call, call["LayerName"])
         content = await zip_of(call, call["Content"], self._fetch, "Please provide a source for the layer's content.")
+        await self._layers.require_room(call.tenant, len(content))
         stored = await asyncio.to_thread(self._packages.put_layer, content)
         layer = await self._layers.publish(
             LayerVersion(
