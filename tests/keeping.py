@@ -60,6 +60,7 @@ class FakeBuilder:
         self.requests: list[BuildRequest] = []
         self.running = 0
         self.running_max = 0
+        self.phases: tuple[str, ...] = ("compiling",)
         self.fails: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
@@ -70,7 +71,8 @@ class FakeBuilder:
         self.running += 1
         self.running_max = max(self.running, self.running_max)
         try:
-            progress("compiling")
+            for phase in self.phases:
+                progress(phase)
             self.began.set()
             await self.gate.wait()
             if self.fails is not None:

@@ -122,6 +122,77 @@ def test_bytes_that_were_refused_are_refused_at_once(tmp_path: Path) -> None:
     run(main)
 
 
+def test_bytes_that_were_refused_are_refused_under_every_name_and_after_a_restart(tmp_path: Path) -> None:
+    async def main() -> None:
+        builder = FakeBuilder()
+        builder.fails = ModuleInvalid("40 s of br_table; write less")
+        async with running_keeper(tmp_path, builder) as keeper:
+            await deployed(keeper)
+            with pytest.raises(ModuleInvalid, match="br_table"):
+                await create(keeper, "another")
+        async with running_keeper(tmp_path, builder) as keeper:
+            with pytest.raises(ModuleInvalid, match="br_table"):
+                await create(keeper, "another")
+            failed = await keeper.deployments.get(TENANT, "f")
+            assert (failed.state, failed.state_reason) == (State.FAILED, "40 s of br_table; write less")
+        assert len(builder.requests) == 1
+
+    run(main)
+
+
+def test_refused_initialisation_is_refused_with_the_same_settings_only(tmp_path: Path) -> None:
+    async def main() -> None:
+        builder = FakeBuilder()
+        builder.phases = ("compiling", "initialising")
+        builder.fails = ModuleInvalid("COLOUR is not set")
+        async with running_keeper(tmp_path, builder) as keeper:
+            await deployed(keeper)
+            with pytest.raises(ModuleInvalid, match="COLOUR"):
+                await keeper.deployments.update(TENANT, "f", Change(package=package()))
+            builder.fails = None
+            settings = Settings(environment={"COLOUR": "green"})
+            await keeper.deployments.update(TENANT, "f", Change(settings=lambda old: settings))
+            await keeper.deployments.settled()
+            assert (await keeper.deployments.get(TENANT, "f")).state is State.ACTIVE
+
+    run(main)
+
+
+def test_refusal_tells_another_tenant_nothing(tmp_path: Path) -> None:
+    """Who uploads what another was refused has it built, as if nobody ever had."""
+
+    async def main() -> None:
+        builder = FakeBuilder()
+        builder.fails = ModuleInvalid("40 s of br_table; write less")
+        async with running_keeper(tmp_path, builder) as keeper:
+            await deployed(keeper)
+            other = "000000000001"
+            await keeper.deployments.create(other, "f", Settings(), package(), ROLE, {})
+            await keeper.deployments.settled()
+            assert [request.tenant for request in builder.requests] == [TENANT, other]
+
+    run(main)
+
+
+def test_bomb_that_waits_in_many_functions_goes_off_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        builder = FakeBuilder()
+        builder.fails = ModuleInvalid("40 s of br_table; write less")
+        builder.hold()
+        async with running_keeper(tmp_path, builder, builds_at_once=1) as keeper:
+            for number in range(10):
+                await create(keeper, f"f{number}")
+            builder.gate.set()
+            await keeper.deployments.settled()
+            states = [await keeper.deployments.get(TENANT, f"f{number}") for number in range(10)]
+            assert {(each.state, each.state_reason) for each in states} == {
+                (State.FAILED, "40 s of br_table; write less")
+            }
+        assert len(builder.requests) == 1
+
+    run(main)
+
+
 def test_what_was_our_fault_may_be_tried_again(tmp_path: Path) -> None:
     async def main() -> None:
         builder = FakeBuilder()

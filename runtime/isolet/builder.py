@@ -41,7 +41,15 @@ import msgpack
 from . import limits
 from .building import BuildRequest, Progress, Task, out_of_memory
 from .engine.fingerprint import fingerprint
-from .errors import ArtifactCorrupt, ArtifactMissing, BuilderLost, ModuleInvalid, Overloaded, StorageUnavailable
+from .errors import (
+    ArtifactCorrupt,
+    ArtifactMissing,
+    BuilderLost,
+    BuildTimedOut,
+    ModuleInvalid,
+    Overloaded,
+    StorageUnavailable,
+)
 from .frames import error_from_plain
 from .languages.interpreters import Interpreter, of_runtime
 from .model import SnapshotInfo
@@ -231,13 +239,13 @@ class _Had:
                 break
         deadline.reschedule(asyncio.get_running_loop().time())
 
-    def too_long(self, name: str) -> ModuleInvalid | Overloaded:
+    def too_long(self, name: str) -> BuildTimedOut | Overloaded:
         if self._starved:
             return Overloaded(
                 f"building {name} got little CPU in {self._wall_s * PATIENCE:g} s; deploy again when the machine is "
                 "less busy"
             )
-        return ModuleInvalid(
+        return BuildTimedOut(
             f"building {name} took more than {self._wall_s:g} s; make the module smaller, or initialise less"
         )
 

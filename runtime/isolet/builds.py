@@ -2,26 +2,32 @@
 
 Laws:
 - One build at a time of the same bytes and settings; in all and of a tenant as build_turns.py says.
-- Bytes that were refused are refused again without building.
+- Bytes that were refused are refused again without building, with the same words, also after a restart: under whatever
+  name, if nothing but the code was to blame; with the same name and settings, if initialisation may have been. Another
+  tenant's refusals count for nothing. What was our fault, or the machine's, is tried again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+import hashlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from time import monotonic
 from typing import Any
+
+import msgpack
 
 from . import limits
 from .build_turns import BuildTurns
 from .building import BuildRequest
-from .errors import CallerError, IsoletError
+from .errors import BuildTimedOut, CallerError, IsoletError
 from .frames import error_from_plain, error_to_plain
 from .json_log import variables
 from .metrics import Metrics
 from .model import Function, SnapshotInfo
 from .storage.packages import Packages
+from .storage.refusals import Refusals
 
 Progress = Callable[[str], None]
 # Makes and stores a snapshot. Raises ModuleInvalid, InvalidParameter (refusals), HostError.
@@ -36,11 +42,14 @@ class Builds:
         packages: Packages,
         metrics: Metrics,
         build: Build,
+        refusals: Refusals,
         *,
         artifacts_path: Path,
         key_path: Path,
         turns: BuildTurns,
+        edition: bytes = b"",
     ) -> None:
+        """`edition` changes with whatever may change what is refused: the builder itself, its limits."""
         self._packages = packages
         self._metrics = metrics
         self._build = build
@@ -48,8 +57,8 @@ class Builds:
         self._key_path = key_path
         self._turns = turns
         self._under_way: dict[tuple[Any, ...], asyncio.Task[SnapshotInfo]] = {}
-        # What was refused, as `error_to_plain`: an exception that is raised again and again grows.
-        self._refused: OrderedDict[tuple[Any, ...], list[Any]] = OrderedDict()
+        self._refusals = refusals
+        self._edition = edition
 
     async def close(self) -> None:
         """Stops what is under way; who waits for it is cancelled, too."""
@@ -64,8 +73,9 @@ class Builds:
 
     def require_not_refused(self, function: Function) -> None:
         """Raises what was raised when the same was built before."""
-        if refused := self._refused.get(key_of(function)):
-            raise error_from_plain(refused)
+        for key in (self._of_code(function), self._of_all(function)):
+            if refused := self._refusals.get(function.tenant, key):
+                raise error_from_plain(refused)
 
     async def snapshot(self, function: Function, progress: Progress = lambda phase: None) -> SnapshotInfo:
         """Of the function's code and settings. All who ask for the same wait for one build, and the first is told how
@@ -85,11 +95,15 @@ class Builds:
             task.exception()  # Seen, even if all who waited have left.
 
     async def _run(self, function: Function, key: tuple[Any, ...], progress: Progress) -> SnapshotInfo:
+        course = _Course(progress)
         async with self._turns.turn(function.tenant):
+            # Somebody with the same code may have been refused while this one waited for its turn.
+            self.require_not_refused(function)
             try:
-                snapshot = await self._build(self._request(function), progress)
+                snapshot = await self._build(self._request(function), course)
             except CallerError as refusal:
-                self._refuse(key, refusal)
+                refusal.message = refusal.message[: limits.REFUSAL_CHARS_MAX]
+                await self._refuse(function, refusal, course)
                 self._metrics.count_build(type(refusal).__name__)
                 raise
             except IsoletError as failure:
@@ -97,6 +111,21 @@ class Builds:
                 raise
         self._metrics.count_build("succeeded")
         return snapshot
+
+    async def _refuse(self, function: Function, refusal: CallerError, course: _Course) -> None:
+        key = self._of_code(function) if course.code_is_to_blame else self._of_all(function)
+        for_s = limits.REFUSAL_BY_TIME_S if isinstance(refusal, BuildTimedOut) else limits.REFUSAL_S
+        await self._refusals.put(function.tenant, key, error_to_plain(refusal), for_s)
+
+    def _of_code(self, function: Function) -> bytes:
+        settings = function.settings
+        return self._digest("code", function.package_digest, settings.runtime, settings.memory_mb)
+
+    def _of_all(self, function: Function) -> bytes:
+        return self._digest("all", *key_of(function))
+
+    def _digest(self, *parts: Any) -> bytes:
+        return hashlib.sha256(msgpack.packb((self._edition, *parts))).digest()
 
     def _request(self, function: Function) -> BuildRequest:
         settings = function.settings
@@ -115,10 +144,30 @@ class Builds:
             layer_paths=[str(self._packages.path(layer.digest)) for layer in function.layers],
         )
 
-    def _refuse(self, key: tuple[Any, ...], refusal: CallerError) -> None:
-        self._refused[key] = error_to_plain(refusal)
-        while len(self._refused) > limits.REFUSALS_KEPT:
-            self._refused.popitem(last=False)
+
+class _Course:
+    """How a build goes: passes on the phases as they begin, and notes when the program itself began and ended."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._phase = ""
+        self._initialising_s = 0.0
+        self._began_s = 0.0
+
+    def __call__(self, phase: str) -> None:
+        now_s = monotonic()
+        if self._phase == "initialising":
+            self._initialising_s += now_s - self._began_s
+        self._phase, self._began_s = phase, now_s
+        self._progress(phase)
+
+    @property
+    def code_is_to_blame(self) -> bool:
+        """Whether what ended the build has to do with nothing but the code: it came before initialisation, which may
+        depend on settings, or so long after it that initialisation did not use up its time."""
+        if self._phase in ("starting", "validating", "compiling"):
+            return True
+        return self._phase == "optimising" and self._initialising_s < limits.INIT_QUICK_S
 
 
 def key_of(function: Function) -> tuple[Any, ...]:

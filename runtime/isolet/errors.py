@@ -81,6 +81,10 @@ class ModuleInvalid(CallerError):
     """An uploaded module that cannot become a function: the validator's or our own reason."""
 
 
+class BuildTimedOut(ModuleInvalid):
+    """One whose build took too long by the clock on the wall, which may have been slow."""
+
+
 class CompileFailed(CallerError):
     """A function's source that its compiler refused. `output` is the compiler's own text, with file and line, uncut."""
 

@@ -58,6 +58,7 @@ from .storage.metrics import MetricRows
 from .storage.outbox import Outbox
 from .storage.packages import Packages
 from .storage.queue import Accepted, Books, EventQueue
+from .storage.refusals import Refusals
 from .storage.registry import Registry
 from .storage.schedules import Schedules
 from .storage.secrets import Secrets
@@ -87,6 +88,7 @@ class Keeper:
         prices: Prices | None = None,
         billing_step_ms: int = 1,
         builds_at_once: int = limits.BUILDS_AT_ONCE,
+        build_edition: bytes = b"",
         routes_ack_s: float = limits.ROUTES_ACK_S,
         outbound_private: Sequence[Network] = (),
         otel_endpoint: str = "",
@@ -115,6 +117,7 @@ class Keeper:
         self.versions = Versions(Registry(self._database), self.serving, self._stock)
         self.packages = Packages(packages_path)
         self.layers = Layers(self._database, self._stock)
+        self._refusals = Refusals(self._database, self._clock)
         self.deployments = Deployments(
             Registry(self._database),
             self.packages,
@@ -124,9 +127,11 @@ class Keeper:
                 self.packages,
                 self.metrics,
                 build,
+                self._refusals,
                 artifacts_path=artifacts_path,
                 key_path=key_path,
                 turns=self._build_turns,
+                edition=build_edition,
             ),
             clock=self._clock,
             evict=evict,
@@ -199,6 +204,7 @@ class Keeper:
         self._database.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         await self._database.open()
         await self._keys.load()
+        await self._refusals.load()
         await self._tenants.load()
         await self.deployments.restore()
         await self.deliveries.open()

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import importlib.metadata
 import logging
 import os
 import resource
@@ -41,6 +42,7 @@ from .building import BuildRequest
 from .builds import Build
 from .config import Config
 from .engine import selftest
+from .engine.fingerprint import fingerprint
 from .errors import EngineFault, InvalidParameter, SandboxMissing, ToolchainMissing
 from .front.door import Door, HttpLimits
 from .front.protocol import protocol_factory
@@ -260,6 +262,7 @@ def make_keeper(config: Config, private: TestPair, tally: Tally, vitals: Vitals 
         prices=config.prices,
         billing_step_ms=config.billing_step_ms,
         builds_at_once=config.build.at_once,
+        build_edition=_build_edition(config),
         routes_ack_s=config.routes_ack_s,
         outbound_private=config.outbound_private,
         otel_endpoint=config.otel_endpoint,
@@ -283,6 +286,13 @@ def _build(config: Config) -> Build:
         )
 
     return build
+
+
+def _build_edition(config: Config) -> bytes:
+    """Changes with whatever may make a build succeed that was refused."""
+    bounds = config.build
+    version = importlib.metadata.version("isolet")
+    return fingerprint() + f"{version} {bounds.cpu_s} {bounds.wall_s} {bounds.memory_bytes}".encode()
 
 
 def _cache() -> str:

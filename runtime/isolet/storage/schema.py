@@ -342,4 +342,14 @@ MIGRATIONS = (
     CREATE INDEX versions_by_size ON versions (tenant, code_bytes);
     CREATE INDEX layers_by_size ON layers (tenant, code_bytes) WHERE document IS NOT NULL;
     """,
+    # Builds that were refused: of a tenant, by what they depend on.
+    """
+    CREATE TABLE refusals (
+        tenant TEXT NOT NULL,
+        key BLOB NOT NULL,
+        error BLOB NOT NULL,
+        until_s INTEGER NOT NULL,
+        PRIMARY KEY (tenant, key)
+    ) WITHOUT ROWID;
+    """,
 )
