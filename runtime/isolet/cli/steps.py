@@ -96,3 +96,13 @@ class Steps:
             assert self._task is not None
             self._live.remove_task(self._task)
             self._live = self._task = None
+
+
+class Quiet(Steps):
+    """Says nothing: for work that is a part of another's step."""
+
+    def begin(self, phase: str) -> None:
+        pass
+
+    def advance(self, done: int, total: int) -> None:
+        pass

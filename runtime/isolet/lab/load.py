@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -31,6 +31,8 @@ import uvloop
 
 from ..errors import InvalidParameter, WorkerLost
 from .figures import Distribution
+
+__all__ = ["Job", "Result", "replace", "run"]
 
 # An open loop that is this many requests behind does not measure the server any more, but its own queue.
 BACKLOG_MAX: Final = 100_000

@@ -1,0 +1,3 @@
+// The body comes back.
+export const prepare = () => {};
+export const work = (body) => body;

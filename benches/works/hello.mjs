@@ -1,0 +1,3 @@
+// The smallest work there is.
+export const prepare = () => {};
+export const work = () => "hello\n";
