@@ -7,9 +7,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from isolet import limits
+from isolet.lag import Lag
 from isolet.metrics import GAUGES, OTHER, Metrics
 from isolet.records import Batch, Totals
 from isolet.samples import BOUNDS, Samples
+from test_lag import ManualLoop
 
 TENANT = "000000000000"
 
@@ -114,3 +116,14 @@ def test_ends_of_workers_are_counted_by_why() -> None:
     values = scrape(Metrics().text({}, ended={"spinning": 1, "recycled": 3}))
     assert values[of("isolet_workers_ended_total", why="recycled")] == 3
     assert values[of("isolet_workers_ended_total", why="spinning")] == 1
+
+
+def test_scrape_says_how_late_each_workers_loop_is() -> None:
+    lag = Lag(ManualLoop())
+    for late_ms in (0, 0, 9.5, 400):
+        lag.note(round(late_ms * 1_000_000))
+    values = scrape(Metrics().text({0: {}, 1: lag.gauges()}))
+    assert values[of("isolet_loop_lag_seconds_count", worker="0")] == 0
+    assert values[of("isolet_loop_lag_seconds_bucket", worker="1", le="0.0005")] == 2
+    assert values[of("isolet_loop_lag_seconds_bucket", worker="1", le="0.01")] == 3
+    assert values[of("isolet_loop_lag_seconds_count", worker="1")] == sum(lag.counts)

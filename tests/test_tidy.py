@@ -34,6 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "sigv4",
         "filter_pattern",
         "samples",
+        "lag",
         "json_log",
         "datapoints",
         "trace",

@@ -100,6 +100,8 @@ assert BULK_CHUNK_BYTES < SLICE_FUEL, "a chunk of bulk work is less than a slice
 BULK_CHUNK_ELEMENTS = 2
 # What the scheduler spends on slices before the loop may look at its sockets.
 TURN_S = 0.001
+# How often a worker looks how late its loop is.
+LAG_STEP_S = 0.02
 # A guest's own calls, on the machine's stack. CPython recurses through C up to 1,000 deep before it says
 # RecursionError, and a level of the worst kind (`__getattr__`, `__len__`) takes 1.7 KB: less would be a trap. Pages are
 # only used as deep as a guest goes.

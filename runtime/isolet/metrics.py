@@ -19,7 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from . import errors, limits
+from . import errors, lag, limits
 from .errors import IsoletError
 from .model import DEFAULT_TENANT
 from .quota import LIMITS
@@ -248,6 +248,18 @@ def _gauges(workers: Mapping[int, Mapping[str, float]], functions: int) -> Itera
                 family.add_metric([str(number)], gauges[name])
         if family.samples:
             yield family
+    yield _lag(workers)
+
+
+def _lag(workers: Mapping[int, Mapping[str, float]]) -> Metric:
+    family = HistogramMetricFamily(
+        "isolet_loop_lag_seconds", "How late the worker's event loop came to who was ready.", labels=["worker"]
+    )
+    edges = [f"{bound / _NS_PER_S:g}" for bound in lag.BOUNDS_NS] + ["+Inf"]
+    for number, gauges in sorted(workers.items()):
+        buckets, total_s = lag.buckets_of(gauges)
+        family.add_metric([str(number)], list(zip(edges, buckets, strict=True)), total_s)
+    return family
 
 
 def _ended(endings: Mapping[str, int]) -> Iterable[Metric]:

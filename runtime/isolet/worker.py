@@ -25,6 +25,7 @@ from .front.callers import Callers
 from .front.door import Door, HttpLimits
 from .hostcalls.table import IMPORTS
 from .invoker import Invoker
+from .lag import Lag
 from .link import Link
 from .model import Served, SnapshotInfo
 from .recorder import Recorder
@@ -63,6 +64,7 @@ class Worker:
         self.engine = engine
         self.routes = RoutingTable()
         self.scheduler = Scheduler(asyncio.get_running_loop())
+        self.lag = Lag(asyncio.get_running_loop())
         self.recorder = Recorder(self._send_records, billing_step_ms)
         self.cache = SnapshotCache(
             engine,
@@ -100,6 +102,7 @@ class Worker:
     def attach(self, link: Link) -> Uplink:
         """Uses `link` for all that goes to the keeper."""
         self._uplink = Uplink(link, self.name, self._request_s)
+        self.lag.start()
         return self._uplink
 
     def served(self) -> int:
@@ -120,6 +123,7 @@ class Worker:
         await self.recorder.close()
         self.cache.close()
         self.door.close()
+        self.lag.close()
 
     def gauges(self) -> dict[str, float]:
         """What this worker is doing right now, and what its door has seen, for metrics."""
@@ -138,6 +142,7 @@ class Worker:
             "http_refused": seen.refused.total(),
             "http_swept": seen.swept.total(),
             "http_clients_left": seen.disconnects,
+            **self.lag.gauges(),
             **{
                 f"{capability}_{what}": number
                 for capability, counted in self.asked.items()
