@@ -116,14 +116,136 @@ def test_film_of_two_functions_and_two_tenants(cpu: CpuClock) -> None:
         film.append(f"{run!r} ran: {scheduler!r}")
     # 1 had its first slice at once; from then on a tenant has two slices of 100 µs a round, and so has a function.
     assert film == [
-        "acme(0) resize(0) #1 #2 | blur(0) #3 ‖ good(0) hello(0) #9",
-        "#1 ran: acme(100) resize(100) #2 #1 | blur(0) #3 ‖ good(0) hello(0) #9",
-        "#2 ran: good(0) hello(0) #9 ‖ acme(0) blur(0) #3 | resize(0) #1 #2",
-        "#9 ran: good(100) hello(100) #9 ‖ acme(0) blur(0) #3 | resize(0) #1 #2",
-        "#9 ran: acme(0) blur(0) #3 | resize(0) #1 #2 ‖ good(0) hello(0) #9",
-        "#3 ran: acme(100) blur(100) #3 | resize(0) #1 #2 ‖ good(0) hello(0) #9",
+        "+acme(200) +resize(200) #1 #2 | +blur(200) #3 ‖ +good(200) +hello(200) #9",
+        "#1 ran: +acme(100) +resize(100) #2 #1 | +blur(200) #3 ‖ +good(200) +hello(200) #9",
+        "#2 ran: +good(200) +hello(200) #9 ‖ acme(0) +blur(200) #3 | resize(0) #1 #2",
+        "#9 ran: +good(100) +hello(100) #9 ‖ acme(0) +blur(200) #3 | resize(0) #1 #2",
+        "#9 ran: acme(0) +blur(200) #3 | resize(0) #1 #2 ‖ good(0) hello(0) #9",
+        "#3 ran: acme(100) +blur(100) #3 | resize(0) #1 #2 ‖ good(0) hello(0) #9",
         "#3 ran: good(0) hello(0) #9 ‖ acme(0) resize(0) #1 #2 | blur(0) #3",
     ]
+
+
+def spinning(scheduler: Scheduler, cpu: CpuClock, tenants: str, slice_us: int = 100) -> None:
+    """One spinner of each tenant, all of whom have had their first quantum."""
+    for tenant in tenants:
+        scheduler.submit(Guest(tenant, f"{tenant}/f", spin(cpu, slice_us)))
+    while "+" in repr(scheduler):
+        scheduler.step()
+
+
+def test_film_of_a_quiet_tenant_among_spinners(cpu: CpuClock) -> None:
+    """It goes first, whoever is in the ring; what comes again before a round is over waits its turn."""
+    scheduler = Scheduler(ManualLoop())
+    spinning(scheduler, cpu, "abc")
+    film = [repr(scheduler)]
+    for name in ("1", "2"):
+        scheduler.submit(Guest(name, "quiet/f", at_once(cpu)))
+        film.append(repr(scheduler))
+        run = scheduler.step()
+        film.append(f"{run!r} ran: {scheduler!r}")
+    # An empty share has no drawing; it is at the ring's end, where the second request of `quiet` finds it.
+    ring = "a(0) f(0) #a ‖ b(0) f(0) #b ‖ c(0) f(0) #c"
+    assert film == [
+        ring,
+        f"+quiet(200) +f(200) #1 ‖ {ring}",
+        f"#1 ran: {ring}",
+        f"{ring} ‖ quiet(190) f(190) #2",
+        "#a ran: a(100) f(100) #a ‖ b(0) f(0) #b ‖ c(0) f(0) #c ‖ quiet(190) f(190) #2",
+    ]
+
+
+def test_who_comes_again_after_a_round_is_fresh_again(cpu: CpuClock) -> None:
+    scheduler = Scheduler(ManualLoop())
+    spinning(scheduler, cpu, "abc")
+    for name in ("1", "2", "3"):
+        quiet = Guest(name, "quiet/f", at_once(cpu))
+        scheduler.submit(quiet)
+        assert scheduler.step() is quiet
+        for _ in range(7):  # a round of three quanta of two slices, and the turn in which the empty share goes
+            scheduler.step()
+
+
+def test_nobody_gains_by_coming_and_going(cpu: CpuClock) -> None:
+    """A tenant that sends one short request after the other has its share of time, not more."""
+    scheduler = Scheduler(ManualLoop())
+    spinning(scheduler, cpu, "a")
+    restless_ns = 0
+    began_ns = cpu.now_ns
+    waiting = None
+    for _ in range(5_000):
+        if waiting is None or waiting.outcomes:
+            waiting = Guest("r", "restless/f", at_once(cpu, 150))
+            scheduler.submit(waiting)
+        if scheduler.step() is waiting:
+            restless_ns += 150_000
+    assert 0.4 < restless_ns / (cpu.now_ns - began_ns) <= 0.6
+
+
+def test_burst_of_one_tenant_waits_in_the_queue_where_tenants_mix(cpu: CpuClock) -> None:
+    loop = ManualLoop()
+    scheduler = Scheduler(loop, turn_s=0.000_3)
+    scheduler.submit(Guest("1", "good/f", at_once(cpu)))
+    burst = [Guest(str(number), "bad/f", at_once(cpu, 100)) for number in range(20)]
+    for run in burst:
+        scheduler.submit(run)
+    assert [len(run.outcomes) for run in burst] == [1] * 3 + [0] * 17, "a turn's time at once"
+    late = Guest("2", "good/f", at_once(cpu))
+    scheduler.submit(late)
+    began = scheduler.step()
+    served = [began, *[scheduler.step() for _ in range(3)]]
+    assert served.index(late) <= 2, "no more than a quantum of the burst's is before it"
+    while scheduler.runnable:
+        loop.spin()
+    assert all(run.outcomes == [b"answer"] for run in burst)
+
+
+def test_burst_of_a_tenant_that_is_alone_is_served_at_once(cpu: CpuClock) -> None:
+    loop = ManualLoop()
+    scheduler = Scheduler(loop, turn_s=0.000_3)
+    burst = [Guest(str(number), "only/f", at_once(cpu, 100)) for number in range(20)]
+    for run in burst:
+        scheduler.submit(run)
+    assert all(run.outcomes == [b"answer"] for run in burst)
+    assert loop.ready == []
+
+
+def test_what_becomes_of_a_result_is_its_tenants_time(cpu: CpuClock) -> None:
+    class Costly(Guest):
+        def ended(self, result: bytes | None, error: Exception | None) -> None:
+            super().ended(result, error)
+            cpu.now_ns += 5 * QUANTUM_NS
+
+    scheduler = Scheduler(ManualLoop())
+    spinning(scheduler, cpu, "a", 200)
+    for number in range(3):
+        scheduler.submit(Costly(str(number), "bad/f", at_once(cpu)))
+    served = "".join(scheduler.step().tenant[0] for _ in range(14))
+    assert served == "b" + "a" * 5 + "b" + "a" * 5 + "ba", "each is paid back with five quanta"
+
+
+def test_result_that_is_made_in_steps_takes_turns(cpu: CpuClock) -> None:
+    scheduler = Scheduler(ManualLoop())
+    spinning(scheduler, cpu, "a", 200)
+
+    class Large(Guest):
+        def ended(self, result: bytes | None, error: Exception | None) -> None:
+            if result == b"raw":
+                scheduler.go_on(self, spin(cpu, 200, slices=3))
+            else:
+                super().ended(result, error)
+
+    def raw() -> Generator[None, None, bytes]:
+        return b"raw"
+        yield None
+
+    large = Large("1", "bad/f", raw())
+    scheduler.submit(large)
+    served = ""
+    while not large.outcomes:
+        served += scheduler.step().tenant[0]
+    assert large.outcomes == [b"spun"]
+    assert served.count("a") >= 3, "others have their turns between its steps"
 
 
 def test_thousand_spinners_get_one_tenants_share(cpu: CpuClock) -> None:
@@ -204,7 +326,7 @@ def test_waiting_run_is_off_the_queue_until_woken(cpu: CpuClock) -> None:
     scheduler.submit(run)
     assert (repr(scheduler), scheduler.waiting, run.waited) == ("idle", 1, [wait])
     wait.finish(5)
-    assert (repr(scheduler), scheduler.waiting) == ("acme(0) f(0) #1", 0)
+    assert (repr(scheduler), scheduler.waiting) == ("+acme(200) +f(200) #1", 0)
     loop.spin()
     assert run.outcomes == [b"5"]
 

@@ -19,6 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("model", "cordons", "config", "grants", "urls", "manifest", "template"),
     (
         "abi",
+        "unpacking",
         "lifecycle",
         "cron",
         "quota",

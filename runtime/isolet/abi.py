@@ -106,7 +106,11 @@ assert min(limits.OUTCOME_MAP_LEN_MAX, CONTAINERS_MAX) >= limits.OUTCOME_ARRAY_L
 
 def unpack_outcome(raw: bytes) -> Any:
     """The value of an outcome. Raises `Raised` for a handler's error and AbiViolation for anything malformed."""
-    outcome = decode(raw, "outcome")
+    return opened(decode(raw, "outcome"))
+
+
+def opened(outcome: Any) -> Any:
+    """What a decoded outcome says. Raises as `unpack_outcome`."""
     if type(outcome) is not dict or len(outcome) != 1:
         raise AbiViolation("the outcome is not a map with exactly one of `ok` and `error`")
     if "ok" in outcome:
@@ -147,7 +151,7 @@ class _TooHeavy(Exception):
 # All bytes but those that can begin an array or a map. A value with at most OUTCOME_DEPTH_MAX of the latter is not
 # deeper than that, and need not be walked (0.5 µs of an ordinary outcome's 2.2); text has none, only binary and numbers
 # may.
-_NO_CONTAINER = bytes(byte for byte in range(256) if not (0x80 <= byte <= 0x9F or 0xDC <= byte <= 0xDF))
+NO_CONTAINER = bytes(byte for byte in range(256) if not (0x80 <= byte <= 0x9F or 0xDC <= byte <= 0xDF))
 
 
 def decode(raw: bytes, what: str, weight: list[int] | None = None) -> Any:
@@ -156,28 +160,27 @@ def decode(raw: bytes, what: str, weight: list[int] | None = None) -> Any:
         if weight is not None:
             value = unpackb(
                 raw,
-                object_pairs_hook=_weighed(weight, ENTRY_WEIGHT, _map),
-                list_hook=_weighed(weight, 1, _same),
+                object_pairs_hook=_weighed(weight, ENTRY_WEIGHT, checked_map),
+                list_hook=_weighed(weight, 1, same),
                 max_ext_len=0,
                 strict_map_key=False,
                 max_array_len=min(limits.OUTCOME_ARRAY_LEN_MAX, len(raw)),
                 max_map_len=min(limits.OUTCOME_MAP_LEN_MAX, len(raw)),
             )
         elif len(raw) <= limits.OUTCOME_ARRAY_LEN_MAX:  # too short to hold too many
-            value = unpackb(raw, object_pairs_hook=_map, max_ext_len=0, strict_map_key=False)
+            value = unpackb(raw, object_pairs_hook=checked_map, max_ext_len=0, strict_map_key=False)
         else:
             left = [CONTAINERS_MAX]
             value = unpackb(
                 raw,
-                object_pairs_hook=_counted(left, _map),
-                list_hook=_counted(left, _same),
+                object_pairs_hook=counted(left, checked_map),
+                list_hook=counted(left, same),
                 max_ext_len=0,
                 strict_map_key=False,
                 max_array_len=limits.OUTCOME_ARRAY_LEN_MAX,
                 max_map_len=limits.OUTCOME_MAP_LEN_MAX,
             )
-        if len(raw.translate(None, _NO_CONTAINER)) > limits.OUTCOME_DEPTH_MAX and type(value) in _CONTAINERS:
-            _bound_depth(value, limits.OUTCOME_DEPTH_MAX)
+        bound_depth(value, raw, limits.OUTCOME_DEPTH_MAX)
         return value
     except AbiViolation as error:
         raise AbiViolation(f"the {what} is malformed: {error.message}") from None
@@ -193,7 +196,7 @@ def decode(raw: bytes, what: str, weight: list[int] | None = None) -> Any:
 _CONTAINERS = (dict, list)
 
 
-def _map(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+def checked_map(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
         raise AbiViolation("a map has the same key twice")
@@ -204,11 +207,11 @@ def _map(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
     return made
 
 
-def _same(value: Any) -> Any:
+def same(value: Any) -> Any:
     return value
 
 
-def _counted(left: list[int], make: Any) -> Any:
+def counted(left: list[int], make: Any) -> Any:
     def hook(value: Any) -> Any:
         left[0] -= 1
         if left[0] < 0:
@@ -231,6 +234,12 @@ def _weighed(weight: list[int], each: int, make: Any) -> Any:
         return make(value)
 
     return hook
+
+
+def bound_depth(value: Any, raw: bytes, depth: int) -> None:
+    """Raises AbiViolation if a value, decoded from `raw`, is more than `depth` containers deep."""
+    if len(raw.translate(None, NO_CONTAINER)) > depth and type(value) in _CONTAINERS:
+        _bound_depth(value, depth)
 
 
 def _bound_depth(value: Any, left: int) -> None:

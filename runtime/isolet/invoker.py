@@ -24,7 +24,7 @@ from os import urandom
 from time import perf_counter_ns
 from typing import Any, Protocol
 
-from . import abi, limits
+from . import abi, limits, unpacking
 from .allowance import Allowance, Meter
 from .engine.engine import Engine
 from .engine.host import Wait
@@ -33,7 +33,7 @@ from .errors import Cancelled, EngineFault, IsoletError, PayloadTooLarge, Thrott
 from .hostcalls.layers import Layers, SharedLayers
 from .hostcalls.state import HostConstants, HostState, Upward
 from .log_lines import group_name, stream_name
-from .model import Invocation, Outcome, Reserved, Served, Target, Usage
+from .model import InPieces, Invocation, Outcome, Reserved, Served, Target, Usage
 from .quota import Number
 from .records import Entry
 from .scheduler import ENDED, Run, Scheduler, Timer
@@ -156,6 +156,8 @@ class Attempt(Run):
     _slot = -1
     # What its restore took if it was made ahead: part of what the invocation cost, though nobody waited for it.
     _ahead_ns = 0
+    # The JSON of a large result.
+    _rendered: InPieces | None = None
 
     def __init__(self, invoker: Invoker, prepared: Prepared, invocation: Invocation, done: Done) -> None:
         # What Run's own would do, without the call.
@@ -226,14 +228,22 @@ class Attempt(Run):
         target, request_id = self.invocation.target, self.invocation.request_id
         return TimedOut(f"RequestId: {request_id} Error: Task timed out after {target.timeout_s:.2f} seconds")
 
-    def ended(self, result: bytes | None, error: Exception | None) -> None:
+    def ended(self, result: Any, error: Exception | None) -> None:
+        """`result` is what its generator returned: the guest's, or that of `_unpacking` after it."""
         value: Any = None
         if result is not None:
-            try:
-                value = abi.unpack_outcome(result)
-            except IsoletError as malformed:
-                error = malformed
-                error.__traceback__ = None
+            if type(result) is tuple:
+                value, self._rendered = result
+            elif unpacking.is_quick(result):
+                try:
+                    value = abi.unpack_outcome(result)
+                except IsoletError as malformed:
+                    error = malformed
+                    error.__traceback__ = None
+            else:
+                assert self.scheduler is not None, "it has run"
+                self.scheduler.go_on(self, unpacking.unpacking(result))
+                return
         self._finish(value, error)
 
     def _finish(self, value: Any, error: Exception | None) -> None:
@@ -271,7 +281,7 @@ class Attempt(Run):
                 ),
             )
         )
-        outcome = _new(Outcome, (value, error, usage, logs, dropped))
+        outcome = _new(Outcome, (value, error, usage, logs, dropped, self._rendered))
         self._isolate = self._state = None
         self.state = ENDED
         invoker.in_flight -= 1

@@ -321,6 +321,12 @@ class Usage(NamedTuple):
 LogEntry = tuple[int, int, bytes]
 
 
+class InPieces(Protocol):
+    """A value's JSON, where it was too large to be rendered at one go (unpacking.py)."""
+
+    def json(self) -> bytes: ...
+
+
 class Outcome(NamedTuple):
     """What became of an invocation: exactly one of a value (error is None) or an error."""
 
@@ -329,3 +335,4 @@ class Outcome(NamedTuple):
     usage: Usage
     logs: tuple[LogEntry, ...] = ()
     logs_dropped: int = 0
+    rendered: InPieces | None = None

@@ -9,10 +9,14 @@ Laws:
 - Deficit round robin over measured CPU time, at both levels (M. Shreedhar, G. Varghese, 1995): a share is served while
   it has deficit left, and what a slice took too much it pays back in later rounds. So a tenant with a thousand spinning
   guests gets one tenant's share, and a function that spins does not starve its siblings.
-- `ended` of a run is called exactly once, after its isolate is gone.
+- Who comes fresh goes first, for one quantum: a quiet tenant's request waits for nobody's round. It is fresh again only
+  after a whole round without it, so that nobody gains by coming and going. (Precedent: new and old queues of FQ-CoDel,
+  RFC 8290.)
+- `ended` of a run is called once, after its guest has ended; once more if it says that there is more to do.
 - A deadline is checked before every slice, and by a timer from the first time a run does not finish at once.
 
-`repr` draws the queue, for people and for tests: `acme(-120) resize(0) #1 #2 | blur(0) #3 ‖ good(200) hello(0) #9`.
+`repr` draws the queue, for people and for tests: `+good(200) hello(0) #9 ‖ acme(-120) resize(0) #1 #2 | blur(0) #3`; a
+plus is for who is fresh.
 """
 
 from __future__ import annotations
@@ -28,6 +32,8 @@ from .lifecycle import NEXT_RUN_STATES, RunState
 
 # One round's worth of CPU for a share: a few slices, so that switching costs little and nobody waits long.
 QUANTUM_NS = 200_000
+# For so long after two tenants came one after the other, a worker is theirs together.
+MIXED_NS = 100_000_000
 
 NEW, RUNNABLE, RUNNING, WAITING, ENDED = RunState
 
@@ -63,7 +69,7 @@ class Run:
     slices = 0
     wait: Wait | None = None
     timer: Timer | None = None
-    generator: Generator[Any, None, bytes] | None = None
+    generator: Generator[Any, None, Any] | None = None
 
     def __init__(self, tenant: str, function: str, deadline_ns: int) -> None:
         self.tenant = tenant
@@ -74,7 +80,7 @@ class Run:
         """Starts what the guest waits for; `wait.finish(status)` makes it runnable again."""
         raise NotImplementedError
 
-    def ended(self, result: bytes | None, error: Exception | None) -> None:
+    def ended(self, result: Any, error: Exception | None) -> None:
         """The guest is gone: exactly one of `result` and `error` is there."""
         raise NotImplementedError
 
@@ -94,28 +100,39 @@ class Run:
 class Share:
     """A tenant's or a function's place in a round: its deficit, and below it shares or runs."""
 
-    __slots__ = ("deficit_ns", "key", "members", "ring")
+    __slots__ = ("deficit_ns", "fresh", "key", "members", "ring", "size")
 
     def __init__(self, key: str) -> None:
         self.key = key
         self.deficit_ns = 0
+        # Runs that are runnable, below it.
+        self.size = 0
+        # Shares that are new here, in the order in which they came; then those that take turns, or runs.
+        self.fresh: deque[Share] = deque()
         self.ring: deque[Any] = deque()
         self.members: dict[str, Share] = {}
 
     def share(self, key: str) -> Share:
-        """The share below with this key, made and put at the ring's end if there is none."""
+        """The share below with this key, a new one if there is none."""
         found = self.members.get(key)
         if found is None:
             found = self.members[key] = Share(key)
-            self.ring.append(found)
+            found.deficit_ns = QUANTUM_NS
+            self.fresh.append(found)
         return found
 
     def next_share(self) -> Share:
-        """Whose turn it is: the head of the ring, given its quantum if it has spent the last one. Those deep in debt
-        pass."""
+        """Whose turn it is: the first of the fresh, else the head of the ring, given its quantum if it has spent the
+        last one. Those deep in debt pass; those without runs go."""
+        if self.fresh:
+            return self.fresh[0]
         ring = self.ring
         while True:
             share: Share = ring[0]
+            if not share.size:
+                ring.popleft()
+                del self.members[share.key]
+                continue
             if share.deficit_ns <= 0:
                 share.deficit_ns += QUANTUM_NS
             if share.deficit_ns > 0:
@@ -125,15 +142,23 @@ class Share:
     def spend(self, share: Share, spent_ns: int) -> None:
         """Takes from the deficit of a share below; one that has none left lets the next have its turn."""
         share.deficit_ns -= spent_ns
-        if share.deficit_ns <= 0 and self.ring[0] is share:
+        if self.fresh and self.fresh[0] is share:
+            if share.deficit_ns <= 0 or not share.size:
+                self.ring.append(self.fresh.popleft())
+        elif share.deficit_ns <= 0 and self.ring and self.ring[0] is share:
             self.ring.rotate(-1)
 
-    def retire(self, share: Share) -> None:
-        """Takes out a share that is empty and still here; one that comes back starts without deficit and without
-        debt."""
-        if not share.ring and self.members.get(share.key) is share:
-            self.ring.remove(share)
-            del self.members[share.key]
+    def settle(self, share: Share) -> None:
+        """A run of a share below has left without its turn: a fresh one that is empty is fresh no more."""
+        if not share.size and share in self.fresh:
+            self.fresh.remove(share)
+            self.ring.append(share)
+
+    def forget(self) -> None:
+        """Nobody is runnable: nobody has a turn, a deficit or a debt."""
+        self.fresh.clear()
+        self.ring.clear()
+        self.members.clear()
 
 
 class Scheduler:
@@ -146,20 +171,50 @@ class Scheduler:
         self.waiting = 0
         self._root = Share("")
         self._turn_pending = False
+        # Where tenants mix: who was served last, until when that is so, and when the burst that is served at once ends.
+        self._last_tenant: str | None = None
+        self._mixed_until_ns = 0
+        self._burst_ends_ns = 0
 
     # ── entering, leaving ───────────────────────────────────────────────────────────────────────────────────────
 
     def submit(self, run: Run) -> None:
         """Gives a new run its first slices, a turn's worth: at once if nobody else is waiting for one, else in turn.
 
-        Most invocations end within them, so this is the whole path of an ordinary request.
+        Most invocations end within them, so this is the whole path of an ordinary request. Where tenants mix, a burst
+        of one's requests has a turn's time at once, and the rest of it waits in the queue: 64 requests that the loop
+        found together were 4 ms for whoever came next.
         """
         run.scheduler = self
         if self.runnable:
             self._enqueue(run)
-        else:
-            run.state = RUNNING
-            self._slice(run, perf_counter_ns() + self.turn_ns)
+            return
+        now_ns = perf_counter_ns()
+        if run.tenant != self._last_tenant:
+            if self._last_tenant is not None:
+                self._mixed_until_ns = now_ns + MIXED_NS
+            self._last_tenant = run.tenant
+        if now_ns < self._mixed_until_ns:
+            if not self._burst_ends_ns:
+                self._burst_ends_ns = now_ns + self.turn_ns
+                assert self.loop is not None, "a loop comes first"
+                self.loop.call_soon(self._burst_over)
+            elif now_ns >= self._burst_ends_ns:
+                self._enqueue(run)
+                return
+        run.state = RUNNING
+        self._slice(run, now_ns + self.turn_ns)
+
+    def _burst_over(self) -> None:
+        """The loop has seen its sockets."""
+        self._burst_ends_ns = 0
+
+    def go_on(self, run: Run, generator: Generator[Any, None, Any]) -> None:
+        """Called by `ended`: the run is not over, for its result is still to be made, slice by slice in its turn.
+        `ended` is called again with what the generator returns, or raises."""
+        run.state = NEW
+        run.generator = generator
+        self._enqueue(run)
 
     def drop(self, run: Run, error: Exception) -> None:
         """Ends a run that is not inside its slice, with `error`."""
@@ -178,7 +233,11 @@ class Scheduler:
 
     def _enqueue(self, run: Run) -> None:
         run._move(RUNNABLE)
-        self._root.share(run.tenant).share(run.function).ring.append(run)
+        tenant = self._root.share(run.tenant)
+        function = tenant.share(run.function)
+        function.ring.append(run)
+        function.size += 1
+        tenant.size += 1
         self.runnable += 1
         if not self._turn_pending:
             self._turn_pending = True
@@ -189,12 +248,16 @@ class Scheduler:
         tenant = self._root.members[run.tenant]
         function = tenant.members[run.function]
         function.ring.remove(run)
-        self._retire(tenant, function)
-        self.runnable -= 1
+        function.size -= 1
+        tenant.size -= 1
+        tenant.settle(function)
+        self._root.settle(tenant)
+        self._left()
 
-    def _retire(self, tenant: Share, function: Share) -> None:
-        tenant.retire(function)
-        self._root.retire(tenant)
+    def _left(self) -> None:
+        self.runnable -= 1
+        if not self.runnable:
+            self._root.forget()
 
     # ── turns and slices ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -218,14 +281,18 @@ class Scheduler:
         tenant = self._root.next_share()
         function = tenant.next_share()
         run: Run = function.ring.popleft()
+        function.size -= 1
+        tenant.size -= 1
         self.runnable -= 1
         run._move(RUNNING)
-        before_ns = run.cpu_ns
+        began_ns = thread_time_ns()
         self._slice(run, end_ns)
-        spent_ns = run.cpu_ns - before_ns
+        # All of it, with what became of the run: a large answer is its tenant's, too.
+        spent_ns = thread_time_ns() - began_ns
         tenant.spend(function, spent_ns)
         self._root.spend(tenant, spent_ns)
-        self._retire(tenant, function)
+        if not self.runnable:
+            self._root.forget()
         return run
 
     def _slice(self, run: Run, end_ns: int = 0) -> None:
@@ -305,12 +372,11 @@ class Scheduler:
     # ── looking ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def __repr__(self) -> str:
-        tenants = (
-            f"{tenant.key}({tenant.deficit_ns // 1000}) "
-            + " | ".join(
-                f"{function.key}({function.deficit_ns // 1000}) {' '.join(map(repr, function.ring))}"
-                for function in tenant.ring
+        def drawn(of: Share, separator: str, inner: Callable[[Share], str]) -> str:
+            shares = [("+", share) for share in of.fresh] + [("", share) for share in of.ring]
+            return separator.join(
+                f"{mark}{share.key}({share.deficit_ns // 1000}) {inner(share)}" for mark, share in shares if share.size
             )
-            for tenant in self._root.ring
-        )
-        return " ‖ ".join(tenants) or "idle"
+
+        runs = lambda function: " ".join(map(repr, function.ring))  # noqa: E731
+        return drawn(self._root, " ‖ ", lambda tenant: drawn(tenant, " | ", runs)) or "idle"

@@ -74,7 +74,7 @@ class Attempts:
             outcome = await self._invoke(invocation)
             if outcome.error is not None:
                 raise outcome.error
-            return [Ended.SUCCEEDED, target.version, payload.render_json(outcome.value), ""]
+            return [Ended.SUCCEEDED, target.version, payload.render_json(outcome.value, outcome.rendered), ""]
         except GuestError as error:
             answer = wire.function_error(error, request_id, target.runtime)
             return [Ended.FAILED, target.version, answer, json.loads(answer)["errorMessage"]]

@@ -28,6 +28,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from ..errors import AbiViolation
+from ..model import InPieces
 from .head import HOP_BY_HOP, Head
 from .msgpack_parts import bin_head, packed_map, packed_str, packed_text, packed_utf8
 from .payload import bound_response, render_json
@@ -215,11 +216,11 @@ _LINES_MAX = 2048
 _LINE_CHARS_MAX = 200
 
 
-def answer(value: Any, more_lines: bytes = b"") -> Answer:
-    """The answer that an HTTP function's result means, with `more_lines` added. Raises AbiViolation or
-    ResponseTooLarge."""
+def answer(value: Any, more_lines: bytes = b"", rendered: InPieces | None = None) -> Answer:
+    """The answer that an HTTP function's result means, with `more_lines` added; `rendered` as for `render_json`. Raises
+    AbiViolation or ResponseTooLarge."""
     if type(value) is not dict or "statusCode" not in value:
-        return Answer(200, JSON + more_lines, render_json(value))
+        return Answer(200, JSON + more_lines, render_json(value, rendered))
     status = value["statusCode"]
     if type(status) is not int or not 200 <= status <= 599:
         raise AbiViolation(f"the result's statusCode is {_shown(status)}; it must be an int from 200 to 599")

@@ -202,7 +202,7 @@ class HttpExchange(Invoking):
             self.failed(outcome.error)
             return
         try:
-            answer = events.answer(outcome.value, wire.request_id_line(self.request_id))
+            answer = events.answer(outcome.value, wire.request_id_line(self.request_id), outcome.rendered)
         except GuestError as error:
             self.failed(error)
             return

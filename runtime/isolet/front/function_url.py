@@ -127,18 +127,18 @@ class UrlExchange(SignedInvoking):
             self.failed(outcome.error)
             return
         try:
-            answer = self._whole(outcome.value)
+            answer = self._whole(outcome)
         except GuestError as error:
             self.failed(error)
             return
         self.chunked = self._streams
         self.answer(answer)
 
-    def _whole(self, value: Any) -> wire.Answer:
+    def _whole(self, outcome: Outcome) -> wire.Answer:
         lines = wire.request_id_line(self.request_id) + self._cors_lines()
         if self._streams:
-            return wire.Answer(200, wire.JSON + lines, payload.render_json(value))
-        return events.answer(value, lines)
+            return wire.Answer(200, wire.JSON + lines, payload.render_json(outcome.value, outcome.rendered))
+        return events.answer(outcome.value, lines, outcome.rendered)
 
     # ── as the reader of a stream ───────────────────────────────────────────────────────────────────────────────
 

@@ -178,7 +178,7 @@ class InvokeExchange(SignedInvoking):
         lines = b"x-amz-executed-version: %b\r\n" % invocation.target.version.encode("ascii")
         if error is None:
             try:
-                body = payload.render_json(outcome.value)
+                body = payload.render_json(outcome.value, outcome.rendered)
             except GuestError as unanswerable:
                 error = unanswerable
         if error is not None:

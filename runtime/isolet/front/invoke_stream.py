@@ -82,7 +82,7 @@ class StreamInvokeExchange(InvokeExchange):
         error, chunks = outcome.error, b""
         if error is None and not self._streaming:
             try:
-                chunks = _chunks(payload.render_json(outcome.value))
+                chunks = _chunks(payload.render_json(outcome.value, outcome.rendered))
             except GuestError as unanswerable:
                 error = unanswerable
         if error is not None and not isinstance(error, GuestError) and not self._streaming:

@@ -13,15 +13,15 @@ Laws:
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import msgpack
 
-from .. import limits
-from ..errors import AbiViolation, InvalidRequestContent, ResponseTooLarge
+from .. import limits, unpacking
+from ..errors import InvalidRequestContent
+from ..model import InPieces
 from .transcode import TooDeep, transcode
 
 EMPTY_OBJECT = b"\x80"
@@ -74,9 +74,6 @@ _quick = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant
 _exact = json.JSONDecoder(
     object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_integer, parse_float=_finite
 )
-_encode = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=lambda value: _base64(value)
-).encode
 
 
 def pack_json(body: bytes | bytearray) -> bytes:
@@ -147,20 +144,12 @@ def _too_deep() -> InvalidRequestContent:
     return _unparsable(f"the document is nested too deep; {DEPTH_PROMISED} levels are taken")
 
 
-def _base64(value: Any) -> str:
-    if isinstance(value, bytes):
-        return b64encode(value).decode("ascii")
-    raise AbiViolation(f"the result holds a {type(value).__name__}, which JSON cannot say")
-
-
-def render_json(value: Any) -> bytes:
-    """A guest's result as JSON: bin as base64. Raises AbiViolation (not finite) or ResponseTooLarge."""
+def render_json(value: Any, rendered: InPieces | None = None) -> bytes:
+    """A guest's result as JSON: bin as base64; `rendered` is its JSON in pieces, if it was too large to be rendered at
+    one go. Raises AbiViolation (not finite) or ResponseTooLarge."""
     if value is None:
         return b"null"
-    try:
-        body = _encode(value).encode("utf-8")
-    except ValueError:
-        raise AbiViolation("the result holds a float that is not finite, which JSON cannot say") from None
+    body = unpacking.render(value) if rendered is None else rendered.json()
     bound_response(len(body))
     return body
 
@@ -168,6 +157,4 @@ def render_json(value: Any) -> bytes:
 def bound_response(size: int) -> None:
     """Raises ResponseTooLarge, in Lambda's words, for an answer of `size` bytes that is over the limit."""
     if size > limits.PAYLOAD_BYTES_MAX:
-        raise ResponseTooLarge(
-            f"Response payload size exceeded maximum allowed payload size ({limits.PAYLOAD_BYTES_MAX} bytes)."
-        )
+        raise unpacking.too_large()
