@@ -86,10 +86,18 @@ ISOLATES_MAX = 1_024
 TABLE_ELEMENTS_MAX = 100_000
 # Compilers make one; a slot of the pool has room for this many.
 TABLES_MAX = 4
-# One slice. Fuel is not time: a guest that stores one byte in each fresh page spends 3 fuel a page and 1.3 µs of the
-# kernel's, so that a slice of 300,000 took 42 ms, and one of 45,000 takes 20 at the most. An ordinary loop spends it in
-# 9 µs; while nobody else waits, going on costs less than 1 µs (measured: no difference to 300,000 for a spinner).
+# One slice. An ordinary loop spends it in 9 µs; while nobody else waits, going on costs less than 1 µs (measured: no
+# difference to 300,000 for a spinner).
 SLICE_FUEL = 45_000
+# Fuel is not time: a guest that stores one byte in each fresh page spends 3 fuel a page and 1.3 µs of the kernel's, so
+# that 45,000 took 20 ms. So an isolate begins with less (5 ms of that at the most, and more than a short invocation
+# spends), and whose slice took longer than SLICE_SLOW_NS goes on with smaller ones, and so do all isolates of its
+# function for SLICE_PENANCE_S: else it would be slow once in each invocation.
+SLICE_FIRST_FUEL = 12_000
+SLICE_FUEL_MIN = 500
+SLICE_SLOW_NS = 250_000
+SLICE_PENANCE_S = 10.0
+assert SLICE_FUEL_MIN < SLICE_FIRST_FUEL < SLICE_FUEL, "slices grow and shrink"
 # What one memory.fill, memory.copy or memory.init does before its guest can be suspended (snapshot/meter.py). It costs
 # a fuel a byte, so that a slice has at most SLICE_FUEL and one chunk of them: 0.1 ms of CPU where every page is fresh
 # (0.4–0.7 ns a byte). Larger chunks save nothing: a turn of the loop takes 3 ns.
@@ -99,7 +107,7 @@ assert BULK_CHUNK_BYTES < SLICE_FUEL, "a chunk of bulk work is less than a slice
 # them it is 9 fuel, so that a slice copies 5,000 elements, in half a millisecond.
 BULK_CHUNK_ELEMENTS = 2
 # What the scheduler spends on slices before the loop may look at its sockets.
-TURN_S = 0.001
+TURN_S = 0.0003
 # How often a worker looks how late its loop is.
 LAG_STEP_S = 0.02
 # A guest's own calls, on the machine's stack. CPython recurses through C up to 1,000 deep before it says

@@ -80,7 +80,7 @@ class Template:
     exports that an isolate of a snapshot which is not initialised calls first.
     """
 
-    __slots__ = ("address", "code", "initialisers", "module", "written")
+    __slots__ = ("address", "code", "initialisers", "module", "penance_ends_ns", "slice_fuel", "written")
 
     def __init__(
         self,
@@ -93,6 +93,9 @@ class Template:
         self.address = address
         self.code = code
         self.initialisers = initialisers
+        # The fuel of its isolates' first slices, and until when they get no larger (isolate.py).
+        self.slice_fuel = limits.SLICE_FIRST_FUEL
+        self.penance_ends_ns = 0
         # What an invocation wrote of its memory; None until one was looked at (workingset.py).
         self.written: Runs | None = None
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from ctypes import memmove, string_at
-from time import perf_counter_ns
+from time import perf_counter_ns, thread_time_ns
 from typing import Any, TypeVar
 
 from .. import limits
@@ -56,6 +56,10 @@ _OUTCOME_BYTES_MAX = limits.PAYLOAD_BYTES_MAX + limits.ENVELOPE_BYTES_MAX
 _U32 = 0xFFFFFFFF
 # Copies of limits.py's, since every isolate reads them.
 _SLICE_FUEL = limits.SLICE_FUEL
+_SLICE_FIRST_FUEL = limits.SLICE_FIRST_FUEL
+_SLICE_FUEL_MIN = limits.SLICE_FUEL_MIN
+_SLICE_SLOW_NS = limits.SLICE_SLOW_NS
+_SLICE_PENANCE_NS = int(limits.SLICE_PENANCE_S * 1e9)
 _TABLE_ELEMENTS_MAX = limits.TABLE_ELEMENTS_MAX
 
 
@@ -82,6 +86,10 @@ class Isolate:
     _future = 0
     _debt = 0
     _hurried = False
+    # Fuel of its slices once it has had two; 0: the template's.
+    _slice_fuel = 0
+    # Whether a slice took long by the clock.
+    _suspected = False
     _frame: Frame | None = None
 
     def __init__(self, engine: Engine, template: Template, memory_bytes_max: int, fuel: int, state: Any = None) -> None:
@@ -171,11 +179,11 @@ class Isolate:
         store_limiter(store, self.memory_bytes_max, _TABLE_ELEMENTS_MAX, instances, engine.tables_max, 1)
         set_fuel(context, self.fuel)
         if code is None:
-            set_yield_interval(context, _SLICE_FUEL)
+            set_yield_interval(context, template.slice_fuel)
             future: int = instantiate_async(template.address, context, frame.instance_at, frame.trap_at, frame.error_at)
         else:
             self._restore_state(template.address, code, frame)
-            set_yield_interval(context, _SLICE_FUEL)
+            set_yield_interval(context, template.slice_fuel)
             future = linker_instantiate_async(
                 engine.state_linker, context, code.module.address, frame.instance_at, frame.trap_at, frame.error_at
             )
@@ -338,8 +346,37 @@ class Isolate:
             if self._hurried or self._debt:
                 self._settle()
             running[0] = self
+            cpu_ns = thread_time_ns() if self._suspected else 0
+            began_ns = perf_counter_ns()
             if future_poll(future):
                 return
+            took_ns = perf_counter_ns() - began_ns
+            if took_ns > _SLICE_SLOW_NS or self._slice_fuel != _SLICE_FUEL:
+                self._size_slice(took_ns, thread_time_ns() - cpu_ns if cpu_ns else 0)
+
+    def _size_slice(self, took_ns: int, cpu_ns: int) -> None:
+        """After a slice: fuel for the next ones by what this one took. Slices double while they are short.
+
+        One that took long by the clock may have been interrupted: from then on this isolate's are looked at in CPU
+        time, too, and only what that says makes them smaller.
+        """
+        template, fuel = self._template, self._slice_fuel or self._template.slice_fuel
+        if took_ns > _SLICE_SLOW_NS:
+            self._suspected = True
+            took_ns = cpu_ns
+            if took_ns <= _SLICE_SLOW_NS:
+                return
+            sized = max(_SLICE_FUEL_MIN, fuel * _SLICE_SLOW_NS // (2 * took_ns))
+            template.slice_fuel = min(template.slice_fuel, sized)
+            template.penance_ends_ns = perf_counter_ns() + _SLICE_PENANCE_NS
+        elif perf_counter_ns() < template.penance_ends_ns:
+            sized = min(2 * fuel, template.slice_fuel)
+        else:
+            template.slice_fuel = _SLICE_FIRST_FUEL
+            sized = min(2 * fuel, _SLICE_FUEL)
+        self._slice_fuel = sized
+        if sized != fuel and not self._hurried:
+            self._settle()
 
     def _failure(self) -> IsoletError:
         """What the trap or error slot says, as ours; the slot is emptied."""
@@ -438,7 +475,7 @@ class Isolate:
         at its next chance.
         """
         self._debt += fuel
-        if self._debt >= _SLICE_FUEL and not self._hurried:
+        if self._debt >= (self._slice_fuel or _SLICE_FIRST_FUEL) and not self._hurried:
             set_yield_interval(self._context, 1)
             self._pay()
             self._hurried = True
@@ -458,7 +495,7 @@ class Isolate:
     def _settle(self) -> None:
         """Between slices: the interval is back to normal and the debt paid."""
         self._hurried = False
-        set_yield_interval(self._context, _SLICE_FUEL)
+        set_yield_interval(self._context, self._slice_fuel or self._template.slice_fuel)
         frame = self._frame
         assert frame is not None
         get_fuel(self._context, frame.fuel_at)
