@@ -79,16 +79,16 @@ def compare(title: str, unit: str, contenders: Sequence[Contender], rounds: int)
     comparison = Comparison(title, unit, {contender.name: [] for contender in contenders})
     for number in range(-1, rounds):
         for contender in contenders:
-            _progress(f"{title}: round {number + 1} of {rounds}, {contender.name}")
+            progress(f"{title}: round {number + 1} of {rounds}, {contender.name}")
             figure = contender.measure()
             if number >= 0:
                 comparison.rounds[contender.name].append(figure)
-    _progress("")
+    progress("")
     comparison.print()
     return comparison
 
 
-def _progress(line: str) -> None:
+def progress(line: str) -> None:
     """One line that the next one replaces; nothing where nobody watches."""
     if sys.stderr.isatty():
         print(f"\r{line:<100}", end="" if line else "\r", file=sys.stderr, flush=True)

@@ -43,37 +43,33 @@ def running(process: subprocess.Popen[bytes], port: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def served(port: int, workers: int, data: str, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A server of ours with nothing deployed; its data in the directory `data`."""
+    command = [sys.executable, "-m", "isolet.cli", "serve"]
+    command += ["--port", str(port), "--workers", str(workers), "--data", data]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment() | variables)
+    assert server.stdout is not None
+    line = server.stdout.readline()
+    if b"http://" not in line:
+        server.kill()
+        raise SystemExit(f"the server said {line!r}")
+    with running(server, port):
+        yield server
+    server.stdout.close()
+
+
+@contextlib.contextmanager
 def isolet(port: int, workers: int) -> Iterator[None]:
     """A server of ours with hello deployed."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as data:
-        command = [
-            sys.executable,
-            "-m",
-            "isolet.cli",
-            "serve",
-            "--port",
-            str(port),
-            "--workers",
-            str(workers),
-            "--data",
-            data,
-        ]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment())
-        assert server.stdout is not None
-        line = server.stdout.readline()
-        if b"http://" not in line:
-            server.kill()
-            raise SystemExit(f"the server said {line!r}")
-        with running(server, port):
-            deploy = [sys.executable, "-m", "isolet.cli", "deploy", str(ROOT / "functions" / "hello")]
-            subprocess.run(
-                deploy,
-                check=True,
-                env=environment() | {"ISOLET_ENDPOINT": f"http://127.0.0.1:{port}"},
-                stdout=subprocess.DEVNULL,
-            )
-            yield
-        server.stdout.close()
+    with tempfile.TemporaryDirectory(prefix="bench-") as data, served(port, workers, data):
+        deploy = [sys.executable, "-m", "isolet.cli", "deploy", str(ROOT / "functions" / "hello")]
+        subprocess.run(
+            deploy,
+            check=True,
+            env=environment() | {"ISOLET_ENDPOINT": f"http://127.0.0.1:{port}"},
+            stdout=subprocess.DEVNULL,
+        )
+        yield
 
 
 def environment() -> dict[str, str]:

@@ -1,0 +1,6 @@
+;; Grows its memory page by page, then asks for more than it may have, until its time is over.
+(module
+  (memory (export "memory") 2)
+  (func (export "isolet_buffer") (param i32) (result i32) (i32.const 1024))
+  (func (export "isolet_handle") (param i32 i32) (result i64)
+    (loop (drop (memory.grow (i32.const 1))) (br 0)) (i64.const 0)))

@@ -1,0 +1,5 @@
+;; Ends at once, by a trap.
+(module
+  (memory (export "memory") 2)
+  (func (export "isolet_buffer") (param i32) (result i32) (i32.const 1024))
+  (func (export "isolet_handle") (param i32 i32) (result i64) unreachable))
