@@ -84,6 +84,16 @@ def test_the_doors_bounds_are_the_operators(tmp_path: Path) -> None:
     assert http == HttpDoor(connections=500, connections_per_address=500, headers_s=2.5, keep_alive_s=300)
 
 
+def test_name_servers_are_addresses_with_or_without_a_port(tmp_path: Path) -> None:
+    text = '[outbound]\nnameservers = ["9.9.9.9", "10.0.0.2:5353", "[2620:FE::fe]:53", "2620:fe::9", "[::1]"]\n'
+    asked = [("9.9.9.9", 53), ("10.0.0.2", 5353), ("2620:fe::fe", 53), ("2620:fe::9", 53), ("::1", 53)]
+    assert list(load(written(tmp_path, text), {}).outbound_nameservers) == asked
+    assert load(environment={"ISOLET_OUTBOUND_NAMESERVERS": "9.9.9.9, 10.0.0.2:5353"}).outbound_nameservers == (
+        ("9.9.9.9", 53),
+        ("10.0.0.2", 5353),
+    )
+
+
 def test_configuration_is_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
         Config().port = 1  # type: ignore[misc]
@@ -115,6 +125,10 @@ BAD = [
     ('[cache]\nartifact_bytes = "4 PB"', "cache.artifact_bytes", "4 PB", "512 MiB"),
     ("[cache]\nartifact_bytes = 5", "cache.artifact_bytes", "5 is not a size", "512 MiB"),
     ("[build]\nport = 1", "build.port", "not a key", "did you mean"),
+    ('[outbound]\nnameservers = ["dns.example"]', "outbound.nameservers", "'dns.example'", "9.9.9.9"),
+    ('[outbound]\nnameservers = ["9.9.9.9:0"]', "outbound.nameservers", "'9.9.9.9:0'", "9.9.9.9"),
+    ('[outbound]\nnameservers = ["::1:99999"]', "outbound.nameservers", "'::1:99999'", "9.9.9.9"),
+    ("[outbound]\nnameservers = 9", "outbound.nameservers", "9 is not a list", "9.9.9.9"),
     ("[control]\nrequest_s = []", "control.request_s", "[]", "choose one"),
     ("port == 1", "", "not TOML", "toml.io"),
     ("a = " + "[" * 3_000, "", "not TOML", "toml.io"),

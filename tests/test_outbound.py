@@ -16,7 +16,7 @@ import trustme
 
 from isolet import limits
 from isolet.errors import CallRefused
-from isolet.outbound import Outbound, Pace, Resolver
+from isolet.outbound import Outbound, Pace
 from isolet.quota import DEFAULTS
 from outside import Request, Script, Server, answering, forever, redirecting, saying, serving, silent
 
@@ -31,12 +31,15 @@ class Names:
         self.names = {name.replace("_", "."): list(answers) for name, answers in names.items()}
         self.asked: list[str] = []
 
-    async def __call__(self, host: str, port: int) -> Sequence[str]:
+    async def resolve(self, tenant: str, host: str, port: int) -> Sequence[str]:
         self.asked.append(host)
         answers = self.names.get(host)
         if not answers:
             raise socket.gaierror("unknown")
         return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    def close(self) -> None:
+        pass
 
 
 async def fetch(
@@ -186,7 +189,7 @@ def test_what_is_not_an_answer_is_a_failed_connection(raw: bytes) -> None:
 def test_nobody_there_and_no_such_name_are_failed_connections() -> None:
     async def main() -> None:
         names = Names()
-        outbound = Outbound(LOOPBACK, resolve=names)
+        outbound = Outbound(LOOPBACK, resolver=names)
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
             port = closed.getsockname()[1]
@@ -253,7 +256,7 @@ def test_a_name_that_leads_inside_is_refused_and_says_nothing_of_where() -> None
         assert server.requests[0].all("host") == [f"both.example:{port}"]
         await refused("Refused", fetch(outbound, f"http://both.example:{port}/", [f"*.example:{port}"]))
 
-    with_server(answering(), main, resolve=names)
+    with_server(answering(), main, resolver=names)
 
 
 def test_a_name_is_resolved_once_and_the_checked_address_is_connected_to() -> None:
@@ -267,7 +270,7 @@ def test_a_name_is_resolved_once_and_the_checked_address_is_connected_to() -> No
         await refused("Refused", fetch(outbound, url, [grant]))
         assert server.connections == 1
 
-    with_server(answering(), main, resolve=names)
+    with_server(answering(), main, resolver=names)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +280,7 @@ def test_a_name_is_resolved_once_and_the_checked_address_is_connected_to() -> No
 def test_hosts_that_only_a_resolver_understands_are_invalid(host: str) -> None:
     async def main() -> None:
         names = Names()
-        outbound = Outbound(LOOPBACK, resolve=names)
+        outbound = Outbound(LOOPBACK, resolver=names)
         with pytest.raises(CallRefused) as caught:
             await fetch(outbound, f"http://{host}/", ["*"])
         assert caught.value.kind in ("Invalid", "Refused", "NotGranted", "ConnectionFailed")
@@ -302,15 +305,12 @@ def test_addresses_that_are_not_public_are_refused_though_granted(host: str) -> 
     run(main)
 
 
-def test_the_systems_resolver_gives_addresses() -> None:
+def test_localhost_is_no_public_name() -> None:
     async def main() -> None:
-        resolver = Resolver()
-        assert set(await resolver.resolve("localhost", 80)) <= {"127.0.0.1", "::1"}
         outbound = Outbound()
         await refused("Refused", fetch(outbound, "http://localhost/", ["localhost"]))
         await refused("ConnectionFailed", fetch(outbound, "http://nowhere.invalid/", ["nowhere.invalid"]))
         outbound.close()
-        resolver.close()
 
     run(main)
 
@@ -460,12 +460,13 @@ def test_a_tarpit_is_left_at_the_deadline(script: Script) -> None:
 
 
 def test_a_name_server_that_does_not_answer_is_left_at_the_deadline() -> None:
-    async def never(host: str, port: int) -> Sequence[str]:
-        await asyncio.Event().wait()
-        return []
+    class Never(Names):
+        async def resolve(self, tenant: str, host: str, port: int) -> Sequence[str]:
+            await asyncio.Event().wait()
+            return []
 
     async def main() -> None:
-        await refused("Timeout", fetch(Outbound(resolve=never), "http://a.example/", ["a.example"], timeout_s=0.05))
+        await refused("Timeout", fetch(Outbound(resolver=Never()), "http://a.example/", ["a.example"], timeout_s=0.05))
 
     run(main)
 
@@ -632,7 +633,7 @@ def test_tls_is_verified_against_the_urls_host() -> None:
     names = Names(good_example=[["127.0.0.1"]], evil_example=[["127.0.0.1"]])
 
     async def main() -> None:
-        outbound = Outbound(LOOPBACK, tls=ours, resolve=names)
+        outbound = Outbound(LOOPBACK, tls=ours, resolver=names)
         async with serving(answering(), theirs) as server:
             grants = [f"good.example:{server.port}", f"evil.example:{server.port}", server.grant]
             answer = await fetch(outbound, f"https://good.example:{server.port}/", grants)

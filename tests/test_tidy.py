@@ -49,7 +49,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("scheduler", "tally", "allowance", "turns", "roster"),
     ("invoker", "upward"),
     ("building", "preparing"),
-    ("builder", "recorder", "metrics", "spans", "outbound"),
+    ("builder", "recorder", "metrics", "spans", "resolver", "outbound"),
     (
         "link",
         "uplink",

@@ -52,6 +52,9 @@
                                       # grant names host and port: ["127.0.0.1", "10.1.0.0/16"]. Whoever may deploy
                                       # may then reach what listens there. `isolet dev` opens loopback by default;
                                       # link-local addresses and clouds' metadata services cannot be opened.
+    nameservers = []                  # who is asked for the names that functions fetch from, in place of this machine's
+                                      # resolver and its hosts file: ["9.9.9.9", "10.0.0.2:5353", "[2620:fe::fe]:53"].
+                                      # Names that only this machine's network knows are then unknown to functions.
 
     [asynchronous]
     retry_s = 60                      # to the first retry of an event whose function failed; twice that to the second
@@ -92,10 +95,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import limits
-from .addresses import Network, parse_network
+from .addresses import Network, as_address, parse_network
 from .cordons import STANDARD, Cordons
 from .errors import ConfigInvalid
 
@@ -129,6 +132,13 @@ class BuildLimits:
 class AsynchronousDelays:
     retry_s: float = limits.EVENT_RETRY_S
     throttle_s: float = limits.EVENT_THROTTLE_S
+
+
+class NameServer(NamedTuple):
+    """Who is asked for names, over UDP and TCP."""
+
+    address: str
+    port: int = 53
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +196,7 @@ class Config:
     request_s: float = limits.CONTROL_REQUEST_S
     http: HttpDoor = HttpDoor()
     outbound_private: tuple[Network, ...] = ()
+    outbound_nameservers: tuple[NameServer, ...] = ()
     otel_endpoint: str = ""
     asynchronous: AsynchronousDelays = AsynchronousDelays()
     aws: AwsClients = AwsClients()
@@ -300,11 +311,37 @@ def _host(value: Any) -> str:
 
 
 def _networks(value: Any) -> tuple[Network, ...]:
-    """A list in a file; words with commas or spaces between them in a variable."""
+    listed = _listed(value)
+    if listed is None:
+        raise ValueError(f'{_shown(value)} is not a list of addresses and networks; write ["127.0.0.1", "10.0.0.0/8"]')
+    return tuple(parse_network(item) for item in listed)
+
+
+def _listed(value: Any) -> list[str] | None:
+    """The strings of a list in a file, or of words with commas or spaces between them in a variable; else None."""
     listed = re.split(r"[,\s]+", value.strip(", ")) if isinstance(value, str) else value
     if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
-        raise ValueError(f'{_shown(value)} is not a list of addresses and networks; write ["127.0.0.1", "10.0.0.0/8"]')
-    return tuple(parse_network(item) for item in listed if item)
+        return None
+    return [item for item in listed if item]
+
+
+_SERVER = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::([0-9]{1,5}))?|([0-9A-Fa-f:.]+)", re.ASCII)
+
+
+def _nameservers(value: Any) -> tuple[NameServer, ...]:
+    listed = _listed(value)
+    if listed is None:
+        raise ValueError(f'{_shown(value)} is not a list of addresses; write ["9.9.9.9", "10.0.0.2:5353"]')
+    return tuple(_nameserver(item) for item in listed)
+
+
+def _nameserver(text: str) -> NameServer:
+    match = _SERVER.fullmatch(text)
+    address = as_address(match[1] or match[2] or match[4]) if match is not None else None
+    port = int((match and match[3]) or 53)
+    if address is None or not 1 <= port <= 65_535:
+        raise ValueError(f"{_shown(text)} is not a name server's address; write 9.9.9.9, 10.0.0.2:5353 or [::1]:53")
+    return NameServer(str(address), port)
 
 
 def _collector(value: Any) -> str:
@@ -406,6 +443,7 @@ KEYS: Mapping[str, Parse] = {
     "http.body_bytes_per_s": _whole(1, limits.GIB),
     "http.keep_alive_s": _seconds(1, 3_600),
     "outbound.private": _networks,
+    "outbound.nameservers": _nameservers,
     "asynchronous.retry_s": _seconds(0, 3_600),
     "asynchronous.throttle_s": _seconds(0.01, 300),
     "aws.endpoint_s3": _endpoint,

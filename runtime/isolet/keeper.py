@@ -30,7 +30,7 @@ from .build_turns import BuildTurns
 from .builds import Build, Builds
 from .clock import Clock, SystemClock
 from .code_sources import CodeSources
-from .config import AwsClients, Prices
+from .config import AwsClients, NameServer, Prices
 from .deliveries import Deliveries
 from .deployments import Deployments, Evict
 from .destinations import Destinations
@@ -42,6 +42,7 @@ from .outbound import Outbound
 from .plain import snapshot_to_plain
 from .quota import Number
 from .records import Batch
+from .resolver import make_resolver
 from .retry import Delays
 from .serving import Serving
 from .sigv4 import Scope
@@ -91,6 +92,7 @@ class Keeper:
         build_edition: bytes = b"",
         routes_ack_s: float = limits.ROUTES_ACK_S,
         outbound_private: Sequence[Network] = (),
+        outbound_nameservers: Sequence[NameServer] = (),
         otel_endpoint: str = "",
         event_delays: Delays | None = None,
         aws_clients: Clients | None = None,
@@ -160,7 +162,8 @@ class Keeper:
         self.metric_rows = MetricRows(self._database)
         self.spans = Spans(exporter(otel_endpoint)) if otel_endpoint else None
         self.kv = Kv(self._database, self._clock, self.bounds)
-        self.outbound = Outbound(outbound_private, quotas=self.bounds)
+        resolver = make_resolver(outbound_nameservers)
+        self.outbound = Outbound(outbound_private, resolver=resolver, quotas=self.bounds)
         secrets_key_path = secrets_key_path or key_path.with_name("secrets.key")
         self.secrets = Secrets(self._database, self._clock, secrets_key_path, self.bounds)
         self._keys = Keys(self._database, self._clock, secrets_key_path)

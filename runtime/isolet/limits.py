@@ -188,8 +188,17 @@ FETCH_TENANT_BYTES_PER_S = 64 * MIB
 FETCH_BURST_S = 0.25
 # An address of several that does not answer is given up after this long, if there is another.
 FETCH_CONNECT_S = 3.0
-# Threads that look names up. A look-up may take ten seconds, and a tenant has FETCH_TENANT_CALLS_MAX of them.
-FETCH_RESOLVERS_MAX = 256
+# Addresses of one name that are tried: a name may have thousands.
+FETCH_ADDRESSES_MAX = 8
+# Threads that look names up, and how many of them a tenant may hold: a look-up ends when the system lets it end, which
+# may be half a minute, and not when its caller has left.
+LOOKUPS_MAX = 256
+LOOKUPS_TENANT_MAX = 32
+assert 4 * LOOKUPS_TENANT_MAX < LOOKUPS_MAX, "slow names of one tenant leave threads to others"
+# With name servers of our own: how long one may take, and all of them. Precedent: resolv.conf(5), five seconds and two
+# attempts.
+LOOKUP_TRY_S = 2.0
+LOOKUP_S = 10.0
 SECRET_BYTES_MAX = 64 * KIB  # Precedent: Secrets Manager.
 SECRETS_MAX = 10_000  # of one tenant, by default
 # WASI's random_get has no short answer.

@@ -17,11 +17,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
@@ -35,6 +33,7 @@ from .addresses import Address, Network, as_address, is_reachable
 from .errors import CallRefused
 from .grants import Origin, Refusal, covering, line
 from .quota import BY_DEFAULT, Bucket, Quotas
+from .resolver import Resolver, SystemResolver
 from .turns import Turns
 from .urls import Url, join, of_a_connection, parse_url
 
@@ -43,8 +42,6 @@ logger = logging.getLogger("isolet.outbound")
 logging.getLogger("httpcore").setLevel(logging.WARNING)
 
 Headers = list[tuple[str, str]]
-# (host, port) → its addresses, in the order in which they are to be tried. Raises OSError.
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _FOLLOWED = (301, 302, 303, 307, 308)
 _OF_A_BODY = frozenset({"content-encoding", "content-language", "content-location", "content-type"})
@@ -104,20 +101,18 @@ class Outbound:
         opened: Sequence[Network] = (),
         *,
         tls: ssl.SSLContext | None = None,
-        resolve: Resolve | None = None,
+        resolver: Resolver | None = None,
         quotas: Quotas = BY_DEFAULT,
     ) -> None:
         self._opened = tuple(opened)
         self._quotas = quotas
         self._tls = tls
-        self._resolver = None if resolve is not None else Resolver()
-        self._resolve = resolve or self._resolver.resolve  # type: ignore[union-attr]  # one of them is there
+        self._resolver = resolver or SystemResolver()
         self._shares: dict[str, _Share] = {}
         self._bytes = 0
 
     def close(self) -> None:
-        if self._resolver is not None:
-            self._resolver.close()
+        self._resolver.close()
 
     async def serve(
         self,
@@ -143,7 +138,7 @@ class Outbound:
         try:
             async with asyncio.timeout(timeout_s), share.turns, self._holding(share) as hold:
                 hold(len(body or b""))
-                return await _Errand(self, name, grants, redirect, hold, share.paused).run(asked)
+                return await _Errand(self, tenant, name, grants, redirect, hold, share.paused).run(asked)
         except TimeoutError:
             raise CallRefused(
                 "Timeout", f"{parsed.origin.host} had not answered in full after {timeout_s * 1000:,.0f} ms"
@@ -192,14 +187,14 @@ class Outbound:
             self._tls.load_default_certs()  # the machine's own, and SSL_CERT_FILE
         return self._tls
 
-    async def addresses(self, origin: Origin, literal: bool) -> list[Address]:
+    async def addresses(self, tenant: str, origin: Origin, literal: bool) -> list[Address]:
         """Where this origin may be reached. `literal`: a grant gives host and port. Raises CallRefused."""
         known = as_address(origin.host)
         if known is not None:
             found = [known]
         else:
             try:
-                found = [ip_address(text) for text in await self._resolve(origin.host, origin.port)]
+                found = [ip_address(text) for text in await self._resolver.resolve(tenant, origin.host, origin.port)]
             except (OSError, UnicodeError, ValueError):
                 raise CallRefused("ConnectionFailed", f"the name {origin.host} is unknown; correct it") from None
         opened = self._opened if literal else ()
@@ -210,7 +205,7 @@ class Outbound:
                 f"{origin.host} is not a public address: it is reached only if the server opens it (outbound.private) "
                 f'and a grant names it with its port: fetch = ["{_spelled(origin)}"]',
             )
-        return reachable
+        return reachable[: limits.FETCH_ADDRESSES_MAX]
 
 
 class _Errand:
@@ -219,6 +214,7 @@ class _Errand:
     def __init__(
         self,
         outbound: Outbound,
+        tenant: str,
         name: str,
         grants: Sequence[str],
         redirect: str,
@@ -226,6 +222,7 @@ class _Errand:
         paused: Callable[[int], Awaitable[None]],
     ) -> None:
         self._outbound = outbound
+        self._tenant = tenant
         self._name = name
         self._grants = grants
         self._redirect = redirect
@@ -254,7 +251,8 @@ class _Errand:
                 f"{self._name} has no grant for {origin.scheme}://{asked.url.authority}; add to its function.toml: "
                 f"{line('fetch', _spelled(origin))}",
             )
-        addresses = await self._outbound.addresses(origin, any(grant.is_literal for grant in grants))
+        literal = any(grant.is_literal for grant in grants)
+        addresses = await self._outbound.addresses(self._tenant, origin, literal)
         connection = httpcore.AsyncHTTPConnection(
             httpcore.Origin(origin.scheme.encode(), origin.host.encode(), origin.port),
             ssl_context=self._outbound.tls() if origin.scheme == "https" else None,
@@ -407,22 +405,6 @@ def _decoder(headers: Headers) -> Callable[[], zlib._Decompress] | None:
 
 
 # ── names and connections ───────────────────────────────────────────────────────────────────────────────────────
-
-
-class Resolver:
-    """The system's own resolver, in threads of its own: it blocks, and a slow name must not hold up other work."""
-
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(limits.FETCH_RESOLVERS_MAX, "resolve")
-
-    async def resolve(self, host: str, port: int) -> list[str]:
-        found = await asyncio.get_running_loop().run_in_executor(
-            self._threads, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        )
-        return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-    def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class _Checked(httpcore.AsyncNetworkBackend):

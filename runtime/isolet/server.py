@@ -265,6 +265,7 @@ def make_keeper(config: Config, private: TestPair, tally: Tally, vitals: Vitals 
         build_edition=_build_edition(config),
         routes_ack_s=config.routes_ack_s,
         outbound_private=config.outbound_private,
+        outbound_nameservers=config.outbound_nameservers,
         otel_endpoint=config.otel_endpoint,
         aws_clients=Clients(config.aws),
         event_delays=Delays(config.asynchronous.retry_s, config.asynchronous.throttle_s),

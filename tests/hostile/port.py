@@ -40,12 +40,35 @@ SAYS = r"""
     (i64.const 0x00000010_00000009)))
 """
 
+# The same mark, before a capability request: makes it, and answers its reply.
+ASKS = r"""
+(module
+  (import "isolet" "call" (func $call (param i32 i32) (result i32)))
+  (import "isolet" "take" (func $take (param i32) (result i32)))
+  (memory (export "memory") 32)
+  (data (i32.const 0) "\81\a2ok")
+  (func (export "isolet_buffer") (param i32) (result i32) (i32.const 1048576))
+  (func (export "isolet_handle") (param $at i32) (param $len i32) (result i64)
+    (local $reply i32)
+    (loop $next
+      (if (i64.ne (i64.load (local.get $at)) (i64.const 0x7d3c5359_41535e7b))
+        (then
+          (local.set $at (i32.add (local.get $at) (i32.const 1)))
+          (br $next))))
+    (local.set $reply
+      (call $call (i32.add (local.get $at) (i32.const 12)) (i32.load offset=8 (local.get $at))))
+    (if (i32.lt_s (local.get $reply) (i32.const 0))
+      (then (i32.store8 (i32.const 4) (local.get $reply)) (return (i64.const 5))))
+    (if (call $take (i32.const 4)) (then unreachable))
+    (i64.extend_i32_u (i32.add (local.get $reply) (i32.const 4)))))
+"""
+
 GUESTS: Mapping[str, str] = {"echo": "http_echoes.wat", "sleeps": "sleeps.wat", "says": SAYS}
 ECHO, SAID = f"/fn/{HOSTILE}:echo", f"/fn/{HOSTILE}:says"
 
 
 def saying(outcome: Any) -> bytes:
-    """The body that makes `says` answer this outcome."""
+    """The body that makes `says` answer this outcome, and `asks` make this request."""
     packed: bytes = msgpack.packb(outcome)
     return struct.pack("<QI", 0x7D3C5359_41535E7B, len(packed)) + packed
 
