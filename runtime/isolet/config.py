@@ -34,9 +34,9 @@
     age_s_max = 86400                 # the same
 
     [build]
-    cpu_s = 30
-    wall_s = 60
-    memory_bytes = "2 GiB"
+    cpu_s = 10
+    wall_s = 15
+    memory_bytes = "1 GiB"
     at_once = 2
 
     [http]
