@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from isolet import limits
 from isolet.lanes import Lanes, Waiting
 
 
-def queued(*names: str, suspect: bool = False, share: int = 10_000) -> Lanes:
+def queued(*names: str, suspect: bool = False, share: int = 10_000, reserved: Mapping[str, int] | None = None) -> Lanes:
     """Lanes with one due event for each `tenant/function`, in this order, numbered from 0."""
-    lanes = Lanes(lambda tenant: share)
+    lanes = Lanes(lambda tenant: share, lambda tenant, name: (reserved or {}).get(name, 10_000))
     for id, name in enumerate(names):
         tenant, _, function = name.partition("/")
         lanes.reserve(tenant, 10)
@@ -90,3 +92,55 @@ def test_a_tenant_has_no_more_under_way_than_its_share() -> None:
     assert [event.tenant for event in taken] == ["a", "b", "a", "b"]
     lanes.ended(taken[0])
     assert [event.tenant for event in lanes.take(0.0, 4)] == ["a"]
+
+
+def test_a_function_has_no_more_under_way_than_its_reserved_concurrency() -> None:
+    lanes = queued(*["a/f"] * 5, *["a/g"] * 2, reserved={"f": 1})
+    assert [event.name for event in lanes.take(0.0, 4)] == ["f", "g", "g"]
+
+
+def test_a_function_that_is_refused_is_asked_for_less_and_others_notice_nothing() -> None:
+    lanes = queued(*["a/f"] * 100, *["a/g"] * 3, *["b/f"] * 3, share=20)
+    first = lanes.take(0.0, 1)
+    refused = [event for event in first if (event.tenant, event.name) == ("a", "f")]
+    assert len(refused) == 17
+    for event in refused:
+        lanes.refused(event, 0.0, 4.0)
+        lanes.ended(event)
+        lanes.add(event, 4.0)
+    for event in first:
+        if event not in refused:
+            lanes.taken_in(event)
+            lanes.ended(event)
+    assert lanes.take(3.9, 1) == []
+    assert lanes.next_due_s() == 4.0
+    # All that were under way together count as one refusal: half of them are tried.
+    again = lanes.take(4.0, 1)
+    assert len(again) == 8
+    for event in again[1:]:
+        lanes.refused(event, 4.0, 1_000.0)
+        lanes.ended(event)
+        lanes.add(event, 1_004.0)
+    lanes.taken_in(again[0])
+    lanes.ended(again[0])
+    assert lanes.take(4.0 + limits.EVENT_HOLD_S_MAX - 0.1, 1) == []
+    assert len(lanes.take(4.0 + limits.EVENT_HOLD_S_MAX, 1)) == 5
+
+
+def test_a_function_that_is_always_refused_is_asked_for_once_a_pause() -> None:
+    lanes, now_s, asked = queued(*["a/f"] * 1_000), 0.0, 0
+    for _ in range(1_000):
+        due_s = lanes.next_due_s()
+        for event in lanes.take(now_s, 2):
+            asked += 1
+            lanes.refused(event, now_s, 1.0)
+            lanes.ended(event)
+            lanes.add(event, now_s + 300.0)
+        due_s = lanes.next_due_s()
+        assert due_s is not None
+        assert due_s > now_s
+        if due_s >= 300:
+            break
+        now_s = due_s
+    # At first as many as there is room for, then half of them, and so on; then one a second.
+    assert asked < 300 + 2 * 2 * limits.ATTEMPTS_FUNCTION_MAX

@@ -49,7 +49,7 @@ def test_report_of_a_failure_says_which(error: Exception, end: str) -> None:
 
 def test_dropped_lines_are_counted() -> None:
     outcome = Outcome(None, None, usage(1), (), 12)
-    assert b"12 log lines dropped: an invocation may write 256 KiB" in report.lines(
+    assert b"12 log lines dropped: an invocation may write 256 KiB, and an account so much a second" in report.lines(
         Invocation(target("f"), ID, b"", 0), outcome
     )
 

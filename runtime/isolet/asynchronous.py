@@ -41,7 +41,7 @@ class Asynchronous:
         self._fleet = fleet
         self._clock = clock
         self._quotas = quotas
-        self._lanes = Lanes(lambda tenant: attempts_share(int(quotas.value(tenant, "concurrency"))))
+        self._lanes = Lanes(lambda tenant: attempts_share(int(quotas.value(tenant, "concurrency"))), self._reserved)
         self._news = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -192,6 +192,11 @@ class Asynchronous:
         event = claimed.event
         ending = self._refusal(claimed) or await self._run(event, waiting)
         told = await self._insist(lambda: self._queue.end(event.id, ending, self._now_ms()))
+        if ending.ended is Ended.THROTTLED and told is not None:
+            pause_s = max(0, told[0].due_ms - self._now_ms()) / 1000
+            self._lanes.refused(waiting, self._clock.monotonic_s(), pause_s)
+        else:
+            self._lanes.taken_in(waiting)
         self._lanes.ended(waiting)
         if told is None or told[0].fate is not Fate.AGAIN:
             self._lanes.gone(waiting.tenant, waiting.bytes)
@@ -267,6 +272,12 @@ class Asynchronous:
             except StorageUnavailable as reason:
                 logger.error("asynchronous invocations wait for storage: %s", reason)
                 await asyncio.sleep(limits.EVENT_STORAGE_RETRY_S)
+
+    def _reserved(self, tenant: str, name: str) -> int:
+        """Attempts at a function that may be under way for its reserved concurrency; without any they are made one by
+        one, to be refused for good."""
+        reserved = self._fleet.table.reserved(tenant, name)
+        return limits.EVENTS_TENANT_MAX if reserved is None else max(1, reserved.limit)
 
     def _reserve(self, event: Accepted) -> bool:
         tenant, size = event.tenant, len(event.body)

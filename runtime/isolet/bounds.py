@@ -17,7 +17,10 @@ from . import limits, quota
 from .errors import LimitExceeded, UnsupportedOperation
 from .quota import LIMITS, OF_WORKERS, Number, Quotas
 from .storage.tenants import Tenants, TenantSettings, check_account
-from .tally import Tally
+from .tally import LOG_BYTES, REQUESTS, Tally
+
+# Of the limits that workers hold tenants to, those that are one bucket.
+_BUCKETS = ((REQUESTS, "requests_per_s", "requests_burst"), (LOG_BYTES, "log_bytes_per_s", "log_burst_bytes"))
 
 # What a tenant has of each limit at the moment, by its name; a limit that is not in it is none of which one has some.
 Usage = Callable[[str], Awaitable[Mapping[str, Number]]]
@@ -70,6 +73,20 @@ class Bounds(Quotas):
         """What a worker is told of a tenant: `[account, slot, values]`."""
         values = {name: self.value(account, name) for name in OF_WORKERS}
         return [account, self._tally.slot(account), values]
+
+    def used(self, account: str, now_s: float) -> dict[str, Number]:
+        """What workers have taken of a tenant's bursts, and is not back yet."""
+        return {
+            burst: round(self.value(account, burst) - self._level(account, bucket, now_s, rate, burst))
+            for bucket, rate, burst in _BUCKETS
+        }
+
+    def _level(self, account: str, bucket: int, now_s: float, rate: str, burst: str) -> float:
+        slot = self._tally.slot_of(account)
+        most = float(self.value(account, burst))
+        if slot is None:
+            return most
+        return self._tally.level(slot, bucket, now_s, float(self.value(account, rate)), most)
 
     # ── for the operator ────────────────────────────────────────────────────────────────────────────────────────
 

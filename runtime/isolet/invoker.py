@@ -439,6 +439,15 @@ class Invoker:
         self.recorder.refuse(target, refusal, time.time())
         return refusal
 
+    def admit_event(self, target: Target) -> None:
+        """Takes of the tenant's rate for an event that asks to be accepted; its attempts take theirs. Raises
+        Throttled."""
+        tenant = self._tenant(target.tenant)
+        requests = tenant.requests
+        if requests.held <= 0 and not requests.fill():
+            raise self._too_fast(target, tenant)
+        requests.held -= 1
+
     def limit(self, account: str, slot: int | None, values: Mapping[str, Number]) -> None:
         """Holds a tenant to these limits from now on."""
         self._tenant(account).set(slot, values)

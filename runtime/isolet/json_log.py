@@ -27,6 +27,10 @@ LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 _LEVEL_OF = {name: level for level, name in enumerate(LEVELS)} | {"WARNING": WARN, "CRITICAL": FATAL, "NOTSET": TRACE}
 
 _NS_PER_MS = 1_000_000
+# Said with the count of lines that were dropped, in either format.
+WHY_DROPPED = (
+    f"an invocation may write {limits.LOG_INVOCATION_BYTES_MAX // limits.KIB} KiB, and an account so much a second"
+)
 
 # (level, Unix ms, text), of hostcalls/log.py.
 Entry = tuple[int, int, bytes]
@@ -129,9 +133,8 @@ def lines(
         "maxMemoryUsedMB": -(-usage.memory_bytes // limits.MIB),
         "restoreDurationMs": round(usage.restore_ns / _NS_PER_MS, 2),
     }
-    dropped = f"an invocation may write {limits.LOG_INVOCATION_BYTES_MAX // limits.KIB} KiB"
     before = [start_event(started_ms, request_id, version)]
-    after = [dropped_event(ended_ms, request_id, entries_dropped, dropped)] if entries_dropped else []
+    after = [dropped_event(ended_ms, request_id, entries_dropped, WHY_DROPPED)] if entries_dropped else []
     after.append(runtime_done_event(ended_ms, request_id, run_ms, error))
     after.append(report_event(ended_ms, request_id, metrics, error))
     lowest = system_level(logging)

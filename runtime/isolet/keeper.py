@@ -110,7 +110,7 @@ class Keeper:
         self.fleet = Fleet(routes_ack_s)
         self.metrics = Metrics()
         self._tenants = Tenants(self._database)
-        self.bounds = Bounds(self._tenants, tally, self.fleet.tell_limits, self._used)
+        self.bounds = Bounds(self._tenants, tally, self._tell_limits, self._used)
         self.fleet.limits_of = self.bounds.of_workers
         self.serving = Serving(self._database, self.fleet)
         self.attached = Attached(self._database, self.serving)
@@ -327,10 +327,15 @@ class Keeper:
             return await self.bounds.serve(operation, body)
         return await self.accounts.serve(operation, body)
 
+    async def _tell_limits(self, account: str) -> None:
+        await self.fleet.tell_limits(account)
+        self.asynchronous.wake()  # it may have more attempts under way
+
     async def _used(self, account: str) -> dict[str, Number]:
         """What a tenant has of its limits at the moment."""
         return {
             **await self.fleet.used(account),
+            **self.bounds.used(account, self._clock.monotonic_s()),
             **self.asynchronous.used(account),
             **self._build_turns.used(account),
             **self.outbound.used(account),

@@ -5,6 +5,8 @@ Laws:
   waiting delays another's one by one turn.
 - What is under way is bounded, in all and of each tenant, function and byte: a function that takes fifteen minutes
   leaves room for others, and a tenant that may run little is not asked for what would be refused.
+- A function whose attempts are refused is asked for less: half as many at a time, after a pause; each that is not
+  refused makes it one more. So a long queue of one that may do little costs what it does, not what it asks for.
 - An event whose worker was lost is a suspect: a worker has one of them at a time. So a message that kills workers is
   found out, and its neighbours are not mistaken for it.
 
@@ -33,11 +35,14 @@ class Waiting(NamedTuple):
 
 
 class _Function:
-    __slots__ = ("due", "running")
+    __slots__ = ("due", "held_s", "running", "window")
 
     def __init__(self) -> None:
         self.due: deque[Waiting] = deque()
         self.running = 0
+        # As many may be under way since it was refused, and none before that instant.
+        self.window = limits.EVENTS_TENANT_MAX
+        self.held_s = 0.0
 
 
 class _Tenant:
@@ -63,10 +68,18 @@ _NOTHING = Queued(0, 0)
 
 
 class Lanes:
-    """`share`: attempts that a tenant may have under way, whatever workers there are (quota.attempts_share)."""
+    """Attempts that may be under way, whatever workers there are: `share` of a tenant (quota.attempts_share),
+    `of_function` of a function of one (its reserved concurrency)."""
 
-    def __init__(self, share: Callable[[str], int] = lambda tenant: limits.ATTEMPTS_TENANT_MAX) -> None:
+    def __init__(
+        self,
+        share: Callable[[str], int] = lambda tenant: limits.ATTEMPTS_TENANT_MAX,
+        of_function: Callable[[str, str], int] = lambda tenant, name: limits.ATTEMPTS_FUNCTION_MAX,
+    ) -> None:
         self._share = share
+        self._of_function = of_function
+        # When functions that were refused are asked for again.
+        self._held: list[float] = []
         self._tenants: dict[str, _Tenant] = {}
         self._turns: deque[str] = deque()  # the tenants with something due
         self._later: list[tuple[float, int, Waiting]] = []
@@ -107,18 +120,20 @@ class Lanes:
 
     def next_due_s(self) -> float | None:
         """When something more falls due; None: nothing will."""
-        return self._later[0][0] if self._later else None
+        return min([*self._held[:1], *(due_s for due_s, _, _ in self._later[:1])], default=None)
 
     def take(self, now_s: float, workers: int) -> list[Waiting]:
         """Whose turn it is, as many as there is room for with so many workers. They are under way until `ended`."""
         self._fall_due(now_s)
+        while self._held and self._held[0] <= now_s:
+            heapq.heappop(self._held)
         taken: list[Waiting] = []
         while self._suspects and self._suspects_running < workers:
             taken.append(self._begin(self._suspects.popleft()))
         idle = 0  # tenants in a row that had no turn
         while idle < len(self._turns) and self._room(workers):
             tenant = self._turns.popleft()
-            event = self._turn(tenant, workers)
+            event = self._turn(tenant, workers, now_s)
             if self._tenants[tenant].turns:
                 self._turns.append(tenant)
             if event is None:
@@ -127,6 +142,18 @@ class Lanes:
                 idle = 0
                 taken.append(self._begin(event))
         return taken
+
+    def refused(self, event: Waiting, now_s: float, pause_s: float) -> None:
+        """Its attempt, under way until `ended`, was refused: others of its function wait, too."""
+        function = self._tenants[event.tenant].functions[event.name]
+        if now_s >= function.held_s:  # else one that ran beside it has said so
+            function.window = max(1, min(function.window, function.running) // 2)
+            function.held_s = now_s + min(pause_s, limits.EVENT_HOLD_S_MAX)
+            heapq.heappush(self._held, function.held_s)
+
+    def taken_in(self, event: Waiting) -> None:
+        """Its attempt, under way until `ended`, was not refused."""
+        self._tenants[event.tenant].functions[event.name].window += 1
 
     def ended(self, event: Waiting) -> None:
         """Its attempt is over; what becomes of it is said by `add` or `gone`."""
@@ -157,7 +184,7 @@ class Lanes:
         most = workers * limits.ATTEMPTS_WORKER_MAX
         return self.running < most and self._bytes_running < limits.ATTEMPTS_BYTES_MAX
 
-    def _turn(self, tenant: str, workers: int) -> Waiting | None:
+    def _turn(self, tenant: str, workers: int, now_s: float) -> Waiting | None:
         """The next of this tenant's, of the first function in turn that has not too many under way."""
         of = self._tenants[tenant]
         if of.running >= min(workers * limits.ATTEMPTS_TENANT_MAX, self._share(tenant)):
@@ -165,7 +192,8 @@ class Lanes:
         for _ in range(len(of.turns)):
             name = of.turns.popleft()
             function = of.functions[name]
-            event = function.due.popleft() if function.running < workers * limits.ATTEMPTS_FUNCTION_MAX else None
+            most = min(workers * limits.ATTEMPTS_FUNCTION_MAX, self._of_function(tenant, name), function.window)
+            event = function.due.popleft() if function.running < most and now_s >= function.held_s else None
             if function.due:
                 of.turns.append(name)
             if event is not None:

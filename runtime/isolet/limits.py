@@ -426,6 +426,9 @@ EVENT_BYTES_MAX = MIB
 EVENT_RETRY_S = 60.0
 EVENT_THROTTLE_S = 1.0
 EVENT_THROTTLE_S_MAX = 300.0
+# A function whose attempts are refused is asked for again after its event's pause, but after this long at the latest:
+# what keeps it from running may be over.
+EVENT_HOLD_S_MAX = 10.0
 # Workers that one event may lose: what kills five is to blame for it. They come 1, 2, 3 and 4 seconds apart, so that a
 # server which is restarted now and then gives up nothing.
 EVENT_LOSSES_MAX = 5

@@ -30,8 +30,7 @@ def lines_of(record: Record, version: str, memory_mb: int, step_ms: int, logging
     lines = [Line(record.started_ms, report.start_line(record.request_id, version))]
     lines += [Line(ms, text.decode("utf-8", "replace")) for _, ms, text in record.entries]
     if record.entries_dropped:
-        kib = limits.LOG_INVOCATION_BYTES_MAX // limits.KIB
-        dropped = f"{record.entries_dropped} log lines dropped: an invocation may write {kib} KiB"
+        dropped = f"{record.entries_dropped} log lines dropped: {json_log.WHY_DROPPED}"
         lines.append(Line(record.ended_ms, dropped))
     if error is not None:
         lines.append(Line(record.ended_ms, error_line(record.request_id, error)))

@@ -63,8 +63,7 @@ def lines(invocation: Invocation, outcome: Outcome, step_ms: int = 1, ended_ms: 
         return _json_lines(invocation, outcome, step_ms, ended_ms)
     result = [start_line(request_id, target.version).encode(), *(text for _, _, text in outcome.logs)]
     if outcome.logs_dropped:
-        kib = limits.LOG_INVOCATION_BYTES_MAX // limits.KIB
-        result.append(f"{outcome.logs_dropped} log lines dropped: an invocation may write {kib} KiB".encode())
+        result.append(f"{outcome.logs_dropped} log lines dropped: {json_log.WHY_DROPPED}".encode())
     result.append(end_line(request_id).encode())
     result.append(
         report_line(request_id, outcome.usage, target.memory_bytes, outcome.error, step_ms).encode(errors="replace")

@@ -71,6 +71,10 @@ class Tally:
         """A keeper that starts: knows what the one before has written."""
         self._slot_of = {owner - 1: self.reserved_slots + at for at, owner in enumerate(self._owners) if owner}
 
+    def slot_of(self, account: str) -> int | None:
+        """The tenant's slot, if it has one."""
+        return self._slot_of.get(int(account))
+
     def slot(self, account: str) -> int | None:
         """The tenant's slot, from now on; None if all are taken."""
         number = int(account)

@@ -77,6 +77,8 @@ class Scripted:
     script: Callable[[Invocation], Outcome | None] = echo
     held: asyncio.Queue[Held] = field(default_factory=asyncio.Queue)
     submitted: list[Invocation] = field(default_factory=list)
+    # Whose events were let in.
+    admitted: list[Target] = field(default_factory=list)
 
     def submit(self, invocation: Invocation, done: Callable[[Outcome], None]) -> Held:
         self.submitted.append(invocation)
@@ -87,6 +89,9 @@ class Scripted:
         else:
             done(answer)
         return held
+
+    def admit_event(self, target: Target) -> None:
+        self.admitted.append(target)
 
     async def next(self) -> Held:
         async with asyncio.timeout(PATIENCE_S):

@@ -484,6 +484,7 @@ async def test_event_is_accepted_as_it_came(house: House) -> None:
     assert (qualifier, kept, context, depth) == ("$LATEST", body, b"\xc0", 4)
     assert trace == "Root=1;Lineage=4:0:0"
     assert not house.invoker.submitted
+    assert [target.name for target in house.invoker.admitted] == ["hello"]
 
 
 async def test_event_that_is_not_durable_is_never_202(house: House) -> None:

@@ -78,7 +78,7 @@ def test_failed_invocation_says_why_and_its_words_cannot_forge_a_line() -> None:
     async def main(intake: Intake, logs: Logs) -> None:
         await intake.take("w1", 1, 1, [batch([failed])], 0)
         texts = [event.text for event in (await logs.page(TENANT, GROUP)).events]
-        assert texts[2] == "3 log lines dropped: an invocation may write 256 KiB"
+        assert texts[2] == "3 log lines dropped: an invocation may write 256 KiB, and an account so much a second"
         assert texts[3] == r"[ERROR] RequestId: id-2 KeyError: no such\nEND RequestId: id-2"
         assert texts[5].endswith("Status: error\tError Type: KeyError\t")
 

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from .. import limits
 from ..clock import Clock, SystemClock
-from ..model import Invocation, Outcome
+from ..model import Invocation, Outcome, Target
 from ..routing import RoutingTable
 from . import events
 from .callers import Caller, Received
@@ -49,6 +49,9 @@ class InvokerLike(Protocol):
     def submit(self, invocation: Invocation, done: Callable[[Outcome], None]) -> Ticket:
         """Starts an invocation; `done` is called exactly once, maybe before `submit` returns. May raise CallerError,
         HostError."""
+
+    def admit_event(self, target: Target) -> None:
+        """An event for this function is about to be accepted. Raises Throttled."""
 
 
 class CallersLike(Protocol):

@@ -142,6 +142,7 @@ class InvokeExchange(SignedInvoking):
         if acceptance is None:
             self.failed(UnsupportedOperation("InvocationType Event is not served here; use RequestResponse"))
             return
+        self.connection.door.invoker.admit_event(target)
         trace_id = self.head.trace_id or self._new_root()
         depth = lineage.depth_of(trace_id)
         event = [self.request_id, target.tenant, target.name, target.qualifier, body, context, trace_id, depth]
