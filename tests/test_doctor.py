@@ -129,6 +129,12 @@ def test_check_that_kills_its_process_is_a_finding(tmp_path: Path, monkeypatch: 
     assert "faulthandler" in finding.cure
 
 
+def test_builder_tells_its_limits_and_its_walls() -> None:
+    finding = one("builder")
+    assert "10 s of CPU, 1,024 MiB, no environment, no key; " in finding.found
+    assert finding.verdict is (Verdict.FINE if "Landlock, seccomp" in finding.found else Verdict.NOTE)
+
+
 def test_snapshots_are_made_and_restored() -> None:
     finding = one("snapshot")
     assert finding.verdict is Verdict.FINE, finding

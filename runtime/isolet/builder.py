@@ -261,13 +261,14 @@ def _cpu_s(pid: int) -> float:
     return sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
 
 
-_noted: set[str] = set()
+# What builders of this process had to do without.
+lacking: set[str] = set()
 
 
-def _note(lacking: Sequence[str]) -> None:
-    """Says once a process what builders here have to do without."""
-    for what in set(lacking) - _noted:
-        _noted.add(what)
+def _note(notes: Sequence[str]) -> None:
+    """Says it once."""
+    for what in set(notes) - lacking:
+        lacking.add(what)
         logger.warning("builders have weaker walls here: %s", what)
 
 

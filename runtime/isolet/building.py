@@ -35,6 +35,7 @@ from .languages.interpreters import of_runtime
 from .model import LATEST, SnapshotInfo
 from .plain import snapshot_to_plain
 from .sandbox import namespaces
+from .sandbox.confinement import confine
 from .storage.packages import MODULE_FILE, PackageFiles
 
 if TYPE_CHECKING:
@@ -163,6 +164,7 @@ def _close(room: namespaces.Room) -> None:
     # Not before: as another user than root, what the user's other processes have would count.
     if room.alone:
         resource.setrlimit(resource.RLIMIT_NPROC, (_PROCESSES_MAX, _PROCESSES_MAX))
+    confine(room.notes)
 
 
 def _read_task(stream: BinaryIO) -> Task:

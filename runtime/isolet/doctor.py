@@ -36,6 +36,7 @@ from . import limits
 from .config import Config
 from .engine import selftest
 from .errors import IsoletError
+from .model import SnapshotInfo
 
 
 class Verdict(StrEnum):
@@ -290,6 +291,8 @@ def _of_selftest(name: str) -> _Run:
     return run
 
 
+_WALLS = "run on Linux 6.7 or later; as another user than root, allow user namespaces (user.max_user_namespaces)"
+
 # Remembers in memory, a global and its table that it was initialised, and answers from all three.
 _SNAPSHOT_GUEST = """
 (module
@@ -315,19 +318,10 @@ _SNAPSHOT_ANSWER = bytes([127])
 
 def _snapshot(_config: Config) -> _Answer:
     """A deployment in small: a builder's process makes a snapshot, which is restored and called, twice."""
-    from .builder import build
-    from .building import BuildRequest
-    from .engine.engine import wat
-
     with tempfile.TemporaryDirectory(prefix="isolet-doctor-") as scratch:
         here = Path(scratch)
-        _package(here / "package.zip", wat(_SNAPSHOT_GUEST))
-        arn = "arn:aws:lambda:us-east-1:000000000000:function:doctor"
-        request = BuildRequest(
-            *(str(here / "package.zip"), "doctor", arn, 1), str(here / "artifacts"), str(here / "key")
-        )
         began = time.perf_counter()
-        info = asyncio.run(build(request))
+        info = _built(here)
         built_ms = (time.perf_counter() - began) * 1000
         if not info.baked:
             return _wrong(f"the snapshot is not frozen: {'; '.join(info.warnings)}", _REPORT)
@@ -335,6 +329,31 @@ def _snapshot(_config: Config) -> _Answer:
     if set(answers) != {_SNAPSHOT_ANSWER}:
         return _wrong(f"restored isolates answer {answers}, not {_SNAPSHOT_ANSWER!r}", _REPORT)
     return _fine(f"built in {built_ms:.0f} ms, restored in {restore_us:.0f} µs")
+
+
+def _builder(config: Config) -> _Answer:
+    """What a builder's walls consist of here: one is started, and tells what it was not given."""
+    from . import builder
+
+    with tempfile.TemporaryDirectory(prefix="isolet-doctor-") as scratch:
+        _built(Path(scratch))
+    bounds = config.build
+    limited = f"{bounds.cpu_s} s of CPU, {bounds.memory_bytes // limits.MIB:,} MiB, no environment, no key"
+    if builder.lacking:
+        return _note(f"{limited}; {'; '.join(sorted(builder.lacking))}", _WALLS)
+    return _fine(f"{limited}; empty root, no network, no other process, Landlock, seccomp")
+
+
+def _built(here: Path) -> SnapshotInfo:
+    from .builder import build
+    from .building import BuildRequest
+    from .engine.engine import wat
+
+    _package(here / "package.zip", wat(_SNAPSHOT_GUEST))
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:doctor"
+    return asyncio.run(
+        build(BuildRequest(str(here / "package.zip"), "doctor", arn, 1, str(here / "artifacts"), str(here / "key")))
+    )
 
 
 def _package(path: Path, wasm: bytes) -> None:
@@ -400,6 +419,7 @@ CHECKS: dict[str, Check] = {
     "pool": Check("engine", _reservation, apart=True, revival=_MORE_SPACE),
     **{name: Check("engine", _of_selftest(name), True, cure) for name, (_, _, cure) in selftest.CHECKS.items()},
     "snapshot": Check("engine", _snapshot, apart=True),
+    "builder": Check("engine", _builder),
     "C compiler": Check("compilers", _compiler("Zig")),
     "Go compiler": Check("compilers", _compiler("Go")),
 }
