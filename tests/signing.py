@@ -42,12 +42,13 @@ def service_of(headers: Sequence[tuple[bytes, bytes]]) -> str:
 
 
 class Signing(httpx.Auth):
-    """httpx's requests, signed."""
+    """httpx's requests, signed; `ahead_s` is how far the client's clock is ahead of this machine's."""
 
     requires_request_body = True
 
-    def __init__(self, by: Signer = TEST) -> None:
+    def __init__(self, by: Signer = TEST, ahead_s: float = 0.0) -> None:
         self.by = by
+        self.ahead_s = ahead_s
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         path, _, query = request.url.raw_path.decode("ascii").partition("?")
@@ -58,7 +59,7 @@ class Signing(httpx.Auth):
             query,
             request.headers.raw,
             request.content,
-            time.time(),
+            time.time() + self.ahead_s,
         )
         for name, value in added:
             request.headers[name.decode("ascii")] = value.decode("latin-1")

@@ -160,6 +160,7 @@ class Mortal(Sender):
 # ── processes that stand still ──────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_worker_that_is_stopped_for_a_moment_goes_on_and_fails_nobody(tmp_path: Path) -> None:
     with serving(tmp_path / "data", workers=2) as server:
         server.deploy("answers")
