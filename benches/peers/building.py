@@ -3,51 +3,22 @@ PyPI below a cache of the laboratory's own."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from isolet.errors import CompileFailed
+from isolet.lab.compiling import compiled
 from isolet.lab.peers import Unavailable
-from isolet.languages import toolchain
-from isolet.limits import KIB
 
 WORKS = Path(__file__).parent.parent / "works"
 _INSTALL_S = 600
 
 
-def module(work: str, shim: Path, cache: Path, flags: Sequence[str] = ()) -> bytes:
-    """`shim` and the work as a WASI reactor, optimised as isolet's own are. Made once per source."""
-    sources = [shim, WORKS / f"{work}.c", WORKS / "work.h"]
-    key = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources) + repr(flags).encode()).hexdigest()[:16]
-    kept = cache / "modules" / f"{work}-{key}.wasm"
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        zig = toolchain.ensure(toolchain.ZIG, lambda step: None)
-        with tempfile.TemporaryDirectory(prefix="isolet-bench-") as scratch:
-            made = Path(scratch) / "made.wasm"
-            command = [
-                *(zig, "cc", "-target", "wasm32-wasi", "-mexec-model=reactor", "-std=gnu17", "-O2", "-s"),
-                *(f"-I{WORKS}", f"-Wl,-z,stack-size={64 * KIB}", *flags, shim, WORKS / f"{work}.c", "-o", made),
-            ]
-            environment = {
-                "ZIG_GLOBAL_CACHE_DIR": str(toolchain.cache_directory() / "zig"),
-                "ZIG_LOCAL_CACHE_DIR": str(Path(scratch) / "cache"),
-            }
-            said = subprocess.run(
-                [str(part) for part in command], env=os.environ | environment, capture_output=True, text=True
-            )
-            if said.returncode:
-                raise CompileFailed(f"{work} with {shim.name} does not compile", said.stderr)
-            partial = kept.with_suffix(".partial")
-            partial.write_bytes(made.read_bytes())
-            partial.rename(kept)
-    return kept.read_bytes()
+def module(work: str, shim: Path, cache: Path) -> bytes:
+    """`shim` and the work as a WASI reactor."""
+    return compiled([shim, WORKS / f"{work}.c"], [WORKS / "work.h"], cache)
 
 
 def python_package(distribution: str, version: str, cache: Path) -> Path:

@@ -112,8 +112,7 @@ class Engine:
         self.settings = settings
         self._fingerprint = fingerprint()
         config = wasmtime.Config()
-        _features(config)
-        _codegen(config, settings)
+        configure(config, settings)
         if settings.pooling:
             _pools(config, settings)
             workingset.prepare()
@@ -293,6 +292,12 @@ def _failed(isolate: Any, function: HostFunction, error: BaseException) -> int:
 
 
 # ── settings ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def configure(config: wasmtime.Config, settings: EngineSettings) -> None:
+    """What is off, and how code is made: all of an engine's settings but its pools."""
+    _features(config)
+    _codegen(config, settings)
 
 
 def _codegen(config: wasmtime.Config, settings: EngineSettings) -> None:

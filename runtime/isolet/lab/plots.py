@@ -15,7 +15,10 @@ from .figures import Distribution
 
 FORMATS = ("svg", "png")
 # Colours that stay apart for colour-blind eyes. Source: Okabe and Ito's palette.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442", "#000000")
+COLOURS = (
+    *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442", "#000000"),
+    *("#00466e", "#8a3d00", "#7fceb8", "#6b6b6b"),  # darker, paler, grey: where there are more than eight
+)
 
 
 def _figure(columns: int = 1, height: float = 4.0) -> tuple[Any, Any]:
@@ -79,13 +82,13 @@ def throughput(points: Mapping[str, Sequence[tuple[float, float, float]]]) -> An
     return figure
 
 
-def bars(named: Mapping[str, float], unit: str, title: str = "") -> Any:
+def bars(named: Mapping[str, float], unit: str, title: str = "", digits: int = 0) -> Any:
     """A bar each, the first one ours."""
     figure, axis = _figure(height=0.6 + 0.4 * len(named))
     names = list(named)[::-1]
     axis.barh(names, [named[name] for name in names], color=COLOURS[0])
     for index, name in enumerate(names):
-        axis.text(named[name], index, f" {named[name]:,.0f}", va="center")
+        axis.text(named[name], index, f" {named[name]:,.{digits}f}", va="center")
     axis.set(xlabel=unit, title=title)
     axis.margins(x=0.15)
     return figure
