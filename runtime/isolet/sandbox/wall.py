@@ -61,13 +61,15 @@ def means(landlock_abi: int | None = None) -> Means:
     )
 
 
-# What libraries import when they are first asked for it: zipfile an old encoding of names, sockets that of domains, a
-# failing request all that makes its traceback.
+# What is imported when it is first asked for: zipfile's old encoding of names, that of domains, those in which control
+# characters are escaped and AssemblyScript's strings are read; a failing request needs all that makes its traceback.
 _IMPORTED_LATER: Final = (
     "encodings.cp437",
     "encodings.idna",
     "encodings.latin_1",
     "encodings.ascii",
+    "encodings.unicode_escape",
+    "encodings.utf_16_le",
     "encodings.utf_8",
     "concurrent.futures.thread",
     "linecache",
