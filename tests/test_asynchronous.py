@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from botocore.exceptions import ClientError
 from asynchronous import PATIENCE_S, TENANT, running
 from isolet import limits
 from isolet.config import AsynchronousDelays
+from isolet.event_policies import policy_in
 from isolet.model import function_arn
 from isolet.quota import DEFAULTS
-from isolet.storage.queue import Accepted, Books
+from isolet.storage.database import Database
+from isolet.storage.queue import Accepted, Books, EventQueue
 
 pytestmark = pytest.mark.anyio
 
@@ -83,6 +86,28 @@ async def test_restart_keeps_events(tmp_path: Path) -> None:
         # They wait for their hour: a new event of theirs does not.
         await isolet.deploy("answers")
         await isolet.send("answers")
+
+
+async def test_keeper_with_a_long_queue_serves_before_all_of_it_has_its_place(tmp_path: Path) -> None:
+    count = 1_200
+    async with running(tmp_path) as isolet:
+        await isolet.deploy("answers")
+        await isolet.deploy("naps")
+    database = Database(tmp_path / "keeper.db")
+    await database.open()
+    queue = EventQueue(database, policy_in)
+    for name in ("answers", "naps"):
+        events = [Accepted(str(uuid.uuid4()), TENANT, name, "$LATEST", b"{}") for _ in range(count)]
+        await queue.accept(events, int(time.time() * 1000))
+    await database.close()
+    async with running(tmp_path) as isolet:
+        # What is queued is known at once, whether or not it has its place yet.
+        gauges = await isolet.asynchronous.gauges()
+        books = await isolet.asynchronous.books()
+        assert gauges["events_queued"] + books.succeeded >= count
+        await isolet.settled()
+        books = await isolet.asynchronous.books()
+        assert (books.accepted, books.succeeded, books.balance) == (2 * count, 2 * count, 0)
 
 
 async def test_event_of_a_deleted_function_is_given_up(tmp_path: Path) -> None:

@@ -26,9 +26,12 @@ from .lanes import Lanes, Waiting
 from .quota import BY_DEFAULT, Quotas, attempts_share
 from .retry import Ended, Fate
 from .routing import FunctionRef
-from .storage.queue import Accepted, Books, Claimed, EventQueue, Totals
+from .storage.queue import Accepted, Books, Claimed, EventQueue, Stored, Totals
 
 T = TypeVar("T")
+
+# Events of a keeper that starts, in one turn of its loop: 3 ms.
+_RESTORED_AT_ONCE = 1_000
 
 logger = logging.getLogger("isolet.asynchronous")
 
@@ -46,6 +49,7 @@ class Asynchronous:
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._turning: asyncio.Task[None] | None = None
+        self._restoring: asyncio.Task[None] | None = None
         self._attempts: set[asyncio.Task[None]] = set()
         # By worker: attempts under way, and whether one of them is a suspect.
         self._loads: dict[Member, list[Waiting]] = {}
@@ -55,17 +59,29 @@ class Asynchronous:
 
     async def open(self) -> None:
         now_ms = self._now_ms()
-        for stored in await self._queue.restore(now_ms):
+        rows = await self._queue.restore(now_ms)
+        for stored in rows:
             self._lanes.reserve(stored.tenant, stored.bytes)
-            waiting = Waiting(stored.id, stored.tenant, stored.name, stored.bytes, stored.losses > 0)
-            self._lanes.add(waiting, self._due_s(stored.due_ms, now_ms))
         self._note_quiet()
+        self._restoring = asyncio.ensure_future(self._restore(rows, now_ms))
         self._turning = asyncio.ensure_future(self._take_turns())
 
+    async def _restore(self, rows: Sequence[Stored], now_ms: int) -> None:
+        """All that are stored wait for their turn. A long queue takes a second: others are served meanwhile, and what
+        is due first has its turn."""
+        for number, stored in enumerate(rows, 1):
+            waiting = Waiting(stored.id, stored.tenant, stored.name, stored.bytes, stored.losses > 0)
+            self._lanes.add(waiting, self._due_s(stored.due_ms, now_ms))
+            if number % _RESTORED_AT_ONCE == 0:
+                self.wake()
+                await asyncio.sleep(0)
+        self.wake()
+
     async def close(self) -> None:
-        if self._turning is not None:
-            self._turning.cancel()
-            await asyncio.wait({self._turning})
+        for task in (self._restoring, self._turning):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
         if self._attempts:
             await asyncio.wait(self._attempts, timeout=limits.ATTEMPTS_CLOSE_S)
         for attempt in self._attempts:

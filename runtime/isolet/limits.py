@@ -393,9 +393,10 @@ LINK_LARGE_BYTES_MAX = 256 * MIB
 # Unfinished messages that a peer may have us hold.
 LINK_PARTIAL_BYTES_MAX = 512 * MIB
 assert LINK_PARTIAL_BYTES_MAX > LINK_LARGE_BYTES_MAX, "what one side may send, the other may hold"
-# A lost keeper is looked for again after this long, doubling: it restarts within a second.
+# A lost keeper is looked for again after this long, doubling. It restarts within half a second, and to ask costs 0.1
+# ms: how long it takes until its workers have found it is not to be seen beside that.
 LINK_RETRY_S_MIN = 0.05
-LINK_RETRY_S_MAX = 1.0
+LINK_RETRY_S_MAX = 0.2
 
 # A worker's records wait this long, or until there are so many, before they are folded into batches; 256 take 0.5 ms.
 RECORD_FLUSH_S = 0.1
