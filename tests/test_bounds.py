@@ -48,11 +48,11 @@ def test_a_worker_knows_a_tenants_limits_before_its_functions_and_every_change(t
 def test_a_keeper_that_starts_goes_by_what_was_set(tmp_path: Path) -> None:
     async def main() -> None:
         tally = Tally(2)
-        async with running_keeper(tmp_path, tally=tally) as keeper:
+        async with running_keeper(tmp_path, tallies={"standard": tally}) as keeper:
             await deployed(keeper)
             await keeper.bounds.set(TENANT, {"concurrency": "3"})
             told = keeper.bounds.of_workers(TENANT)
-        async with running_keeper(tmp_path, tally=tally) as keeper:
+        async with running_keeper(tmp_path, tallies={"standard": tally}) as keeper:
             worker = FakeWorker(keeper)
             await worker.uplink.hello()
             assert [TENANT, *worker.limits[TENANT]] == told
@@ -82,7 +82,7 @@ def test_a_change_that_is_refused_is_none_and_two_at_once_are_both(tmp_path: Pat
         database = Database(tmp_path / "keeper.db")
         await database.open()
         tenants = Tenants(database)
-        bounds = Bounds(tenants, Tally(1, 0, 1))
+        bounds = Bounds(tenants, {"standard": Tally(1, 0, 1)})
         with pytest.raises(InvalidParameter, match="did you mean"):
             await bounds.set(TENANT, {"events": "1", "eventz": "1"})
         assert bounds.overrides() == {}

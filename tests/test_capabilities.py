@@ -327,7 +327,7 @@ def test_no_value_is_in_any_file_or_log_and_calls_are_counted(server: Server) ->
     assert server.ask("an-invoke") == {"ok": {"ok": VALUE}}
     metrics = httpx.get(f"{server.url}/metrics").text
     for capability in ("kv", "fetch", "invoke", "secrets"):
-        counted = re.findall(rf'isolet_{capability}_calls{{worker="\d+"}} (\S+)', metrics)
+        counted = re.findall(rf'isolet_{capability}_calls{{cordon="standard",worker="\d+"}} (\S+)', metrics)
         assert sum(map(float, counted)) > 0, capability
     assert VALUE not in metrics
     files = [path for path in server.directory.rglob("*") if path.is_file()]

@@ -163,7 +163,7 @@ def test_message_that_kills_its_worker_is_given_up(tmp_path: Path) -> None:
         deploy(server, "sleeps", Timeout=60)
         sent = [send(server, "sleeps")]
         for _ in range(limits.EVENT_LOSSES_MAX):
-            while 'isolet_invocations_in_flight{worker="0"} 1.0' not in metrics(server):
+            while 'isolet_invocations_in_flight{cordon="standard",worker="0"} 1.0' not in metrics(server):
                 pass
             before = len(server.lines)
             os.kill(server.pids("worker")[0], signal.SIGKILL)

@@ -9,6 +9,7 @@ import pytest
 from isolet import limits
 from isolet.clock import ManualClock
 from isolet.errors import (
+    AccessDenied,
     Conflict,
     InvalidParameter,
     Raised,
@@ -47,7 +48,7 @@ def test_what_a_worker_recorded_is_in_ledger_logs_and_metrics(tmp_path: Path) ->
             _, text = await client("GET", "/metrics")
             assert b'isolet_invocations_total{function="f"} 302.0' in text
             assert b'isolet_errors_total{class="Raised",function="f"} 2.0' in text
-            assert b'isolet_isolates_live{worker="0"} 1.0' in text
+            assert b'isolet_isolates_live{cordon="standard",worker="0"} 1.0' in text
             _, usage = await client("GET", "/isolet/usage")
             assert usage["total"]["invocations"] == 302
 
@@ -77,6 +78,7 @@ def test_message_that_comes_again_changes_neither_ledger_nor_metrics(tmp_path: P
             assert b'isolet_invocations_total{function="f"} 3.0' in keeper.metrics.text({})
         async with running_keeper(tmp_path) as keeper:
             worker = FakeWorker(keeper)
+            await worker.uplink.hello()
             await worker.uplink.records(*message)
             (row,) = await keeper.ledger.rows(TENANT)
             assert row.totals.invocations == 3, "also the keeper after it knows"
@@ -89,6 +91,7 @@ def test_records_that_are_none_are_refused(batches: Any, tmp_path: Path) -> None
     async def main() -> None:
         async with running_keeper(tmp_path) as keeper:
             worker = FakeWorker(keeper)
+            await worker.uplink.hello()
             with pytest.raises(InvalidParameter, match="no batches"):
                 await worker.uplink.records(1, batches)
 
@@ -104,6 +107,9 @@ def test_worker_of_another_protocol_is_refused_in_words(tmp_path: Path) -> None:
             worker = FakeWorker(keeper)
             with pytest.raises(Conflict, match="restart the server"):
                 await worker.link.request("hello", {"worker": "w", "pid": 1, "protocol": 99})
+            with pytest.raises(AccessDenied, match="says hello first"):
+                await worker.link.request("dance")
+            await worker.uplink.hello()
             with pytest.raises(UnsupportedOperation, match="another version"):
                 await worker.link.request("dance")
             with pytest.raises(UnsupportedOperation, match="another version"):
@@ -119,6 +125,7 @@ def test_control_request_of_many_frames_crosses_the_socket(tmp_path_factory: pyt
         async with running_keeper(directory) as keeper:
             listener = await listen(directory / "s", keeper.serve)
             link = await connect(directory / "s", lambda _: Downcalls(_take_nothing, dict))
+            await Uplink(link, "w").hello()
             body = b'{"x": "' + b"y" * (5 * limits.MIB) + b'"}'
             headers = signed("POST", "/2015-03-31/functions", [("host", "x")], body, now_s=ManualClock().wall_s())
             status, _, body = await Uplink(link, "w").control("POST", "/2015-03-31/functions", "", headers, body)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from isolet import limits
 from isolet.lanes import Lanes, Waiting
+
+
+def crew(workers: int) -> Callable[[str], int]:
+    """So many workers, whatever the cordon."""
+    return lambda cordon: workers
 
 
 def queued(*names: str, suspect: bool = False, share: int = 10_000, reserved: Mapping[str, int] | None = None) -> Lanes:
@@ -20,53 +25,53 @@ def queued(*names: str, suspect: bool = False, share: int = 10_000, reserved: Ma
 
 def test_tenants_take_turns_whatever_they_have_queued() -> None:
     lanes = queued(*["a/f"] * 4, "b/f", "b/f", "c/f")
-    assert [event.id for event in lanes.take(0.0, 1)] == [0, 4, 6, 1, 5, 2, 3]
+    assert [event.id for event in lanes.take(0.0, crew(1))] == [0, 4, 6, 1, 5, 2, 3]
 
 
 def test_functions_of_a_tenant_take_turns() -> None:
     lanes = queued(*["a/f"] * 3, "a/g", "a/g")
-    assert [event.id for event in lanes.take(0.0, 1)] == [0, 3, 1, 4, 2]
+    assert [event.id for event in lanes.take(0.0, crew(1))] == [0, 3, 1, 4, 2]
 
 
 def test_flood_of_one_tenant_leaves_room_for_another() -> None:
     lanes = queued(*["a/f"] * 1_000)
-    assert len(lanes.take(0.0, 1)) == limits.ATTEMPTS_FUNCTION_MAX
+    assert len(lanes.take(0.0, crew(1))) == limits.ATTEMPTS_FUNCTION_MAX
     lanes.reserve("b", 1)
     lanes.add(Waiting(5_000, "b", "f", 1), 1.0)
-    assert [event.id for event in lanes.take(1.0, 1)] == [5_000]
+    assert [event.id for event in lanes.take(1.0, crew(1))] == [5_000]
 
 
 def test_each_end_makes_room_for_one() -> None:
     lanes = queued(*["a/f"] * 200)
-    first = lanes.take(0.0, 1)
-    assert lanes.take(0.0, 1) == []
+    first = lanes.take(0.0, crew(1))
+    assert lanes.take(0.0, crew(1)) == []
     lanes.ended(first[0])
-    assert [event.id for event in lanes.take(0.0, 1)] == [limits.ATTEMPTS_FUNCTION_MAX]
+    assert [event.id for event in lanes.take(0.0, crew(1))] == [limits.ATTEMPTS_FUNCTION_MAX]
 
 
 def test_without_workers_nobody_has_a_turn() -> None:
     lanes = queued("a/f", "b/f")
-    assert lanes.take(0.0, 0) == []
-    assert len(lanes.take(0.0, 1)) == 2
+    assert lanes.take(0.0, crew(0)) == []
+    assert len(lanes.take(0.0, crew(1))) == 2
 
 
 def test_events_wait_for_their_time() -> None:
     lanes = queued("a/f")
     lanes.reserve("a", 10)
     lanes.add(Waiting(7, "a", "f", 10), 5.0)
-    assert [event.id for event in lanes.take(4.9, 1)] == [0]
+    assert [event.id for event in lanes.take(4.9, crew(1))] == [0]
     assert lanes.next_due_s() == 5.0
-    assert [event.id for event in lanes.take(5.0, 1)] == [7]
+    assert [event.id for event in lanes.take(5.0, crew(1))] == [7]
     assert lanes.next_due_s() is None
 
 
 def test_suspects_are_run_one_by_one_in_each_worker() -> None:
     lanes = queued(*["a/f"] * 3, suspect=True)
-    taken = lanes.take(0.0, 2)
+    taken = lanes.take(0.0, crew(2))
     assert [event.id for event in taken] == [0, 1]
-    assert lanes.take(0.0, 2) == []
+    assert lanes.take(0.0, crew(2)) == []
     lanes.ended(taken[1])
-    assert [event.id for event in lanes.take(0.0, 2)] == [2]
+    assert [event.id for event in lanes.take(0.0, crew(2))] == [2]
 
 
 def test_bodies_under_way_are_bounded() -> None:
@@ -74,7 +79,7 @@ def test_bodies_under_way_are_bounded() -> None:
     for id in range(100):
         lanes.reserve("a", limits.EVENT_BYTES_MAX)
         lanes.add(Waiting(id, "a", "f", limits.EVENT_BYTES_MAX), 0.0)
-    assert len(lanes.take(0.0, 4)) == limits.ATTEMPTS_BYTES_MAX // limits.EVENT_BYTES_MAX
+    assert len(lanes.take(0.0, crew(4))) == limits.ATTEMPTS_BYTES_MAX // limits.EVENT_BYTES_MAX
 
 
 def test_what_a_tenant_has_queued_is_known() -> None:
@@ -88,20 +93,20 @@ def test_what_a_tenant_has_queued_is_known() -> None:
 
 def test_a_tenant_has_no_more_under_way_than_its_share() -> None:
     lanes = queued(*["a/f"] * 5, *["b/f"] * 2, share=2)
-    taken = lanes.take(0.0, 4)
+    taken = lanes.take(0.0, crew(4))
     assert [event.tenant for event in taken] == ["a", "b", "a", "b"]
     lanes.ended(taken[0])
-    assert [event.tenant for event in lanes.take(0.0, 4)] == ["a"]
+    assert [event.tenant for event in lanes.take(0.0, crew(4))] == ["a"]
 
 
 def test_a_function_has_no_more_under_way_than_its_reserved_concurrency() -> None:
     lanes = queued(*["a/f"] * 5, *["a/g"] * 2, reserved={"f": 1})
-    assert [event.name for event in lanes.take(0.0, 4)] == ["f", "g", "g"]
+    assert [event.name for event in lanes.take(0.0, crew(4))] == ["f", "g", "g"]
 
 
 def test_a_function_that_is_refused_is_asked_for_less_and_others_notice_nothing() -> None:
     lanes = queued(*["a/f"] * 100, *["a/g"] * 3, *["b/f"] * 3, share=20)
-    first = lanes.take(0.0, 1)
+    first = lanes.take(0.0, crew(1))
     refused = [event for event in first if (event.tenant, event.name) == ("a", "f")]
     assert len(refused) == 17
     for event in refused:
@@ -112,10 +117,10 @@ def test_a_function_that_is_refused_is_asked_for_less_and_others_notice_nothing(
         if event not in refused:
             lanes.taken_in(event)
             lanes.ended(event)
-    assert lanes.take(3.9, 1) == []
+    assert lanes.take(3.9, crew(1)) == []
     assert lanes.next_due_s() == 4.0
     # All that were under way together count as one refusal: half of them are tried.
-    again = lanes.take(4.0, 1)
+    again = lanes.take(4.0, crew(1))
     assert len(again) == 8
     for event in again[1:]:
         lanes.refused(event, 4.0, 1_000.0)
@@ -123,15 +128,15 @@ def test_a_function_that_is_refused_is_asked_for_less_and_others_notice_nothing(
         lanes.add(event, 1_004.0)
     lanes.taken_in(again[0])
     lanes.ended(again[0])
-    assert lanes.take(4.0 + limits.EVENT_HOLD_S_MAX - 0.1, 1) == []
-    assert len(lanes.take(4.0 + limits.EVENT_HOLD_S_MAX, 1)) == 5
+    assert lanes.take(4.0 + limits.EVENT_HOLD_S_MAX - 0.1, crew(1)) == []
+    assert len(lanes.take(4.0 + limits.EVENT_HOLD_S_MAX, crew(1))) == 5
 
 
 def test_a_function_that_is_always_refused_is_asked_for_once_a_pause() -> None:
     lanes, now_s, asked = queued(*["a/f"] * 1_000), 0.0, 0
     for _ in range(1_000):
         due_s = lanes.next_due_s()
-        for event in lanes.take(now_s, 2):
+        for event in lanes.take(now_s, crew(2)):
             asked += 1
             lanes.refused(event, now_s, 1.0)
             lanes.ended(event)
@@ -144,3 +149,38 @@ def test_a_function_that_is_always_refused_is_asked_for_once_a_pause() -> None:
         now_s = due_s
     # At first as many as there is room for, then half of them, and so on; then one a second.
     assert asked < 300 + 2 * 2 * limits.ATTEMPTS_FUNCTION_MAX
+
+
+def test_cordons_do_not_wait_for_each_other() -> None:
+    lanes = Lanes(home=lambda tenant: "low" if tenant == "bad" else "standard")
+    for id in range(600):
+        lanes.reserve("bad", 1)
+        lanes.add(Waiting(id, "bad", f"f{id % 9}", 1, suspect=id < 5), 0.0)
+    for id in (700, 701):
+        lanes.reserve("good", 1)
+        lanes.add(Waiting(id, "good", "f", 1, suspect=id == 701), 0.0)
+    workers = {"low": 0, "standard": 1}
+    assert [event.id for event in lanes.take(0.0, lambda cordon: workers[cordon])] == [701, 700]
+    workers["low"] = 1
+    taken = lanes.take(0.0, lambda cordon: workers[cordon])
+    assert [event.id for event in taken if event.suspect] == [0]
+    assert len(taken) == 1 + limits.ATTEMPTS_TENANT_MAX - 1
+    for event in taken:
+        lanes.ended(event)
+    assert [event.id for event in lanes.take(0.0, lambda cordon: workers[cordon]) if event.suspect] == [1]
+
+
+def test_attempt_counts_where_it_began_also_when_its_tenant_has_moved() -> None:
+    home = ["low"]
+    lanes = Lanes(home=lambda tenant: home[0])
+    for id in range(2):
+        lanes.reserve("a", 1)
+        lanes.add(Waiting(id, "a", "f", 1, suspect=True), 0.0)
+    (first,) = lanes.take(0.0, crew(1))
+    home[0] = "high"
+    (second,) = lanes.take(0.0, crew(1))
+    lanes.ended(first)
+    lanes.ended(second)
+    assert lanes.running == 0
+    lanes.add(first, 0.0)
+    assert lanes.take(0.0, crew(1)) == [first]

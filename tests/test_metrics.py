@@ -61,9 +61,9 @@ def test_scrape_has_every_promised_series() -> None:
     assert values[of("isolet_restore_seconds_sum", function="resize")] == pytest.approx(45e-6)
     assert values[of("isolet_log_records_dropped_total", function="resize")] == 2
     assert values[of("isolet_builds_total", result="succeeded")] == 1
-    assert values[of("isolet_isolates_live", worker="0")] == 3
-    assert values[of("isolet_pool_slots", worker="0")] == 1_024
-    assert values[of("isolet_slices_runnable", worker="0")] == 5
+    assert values[of("isolet_isolates_live", cordon="standard", worker="0")] == 3
+    assert values[of("isolet_pool_slots", cordon="standard", worker="0")] == 1_024
+    assert values[of("isolet_slices_runnable", cordon="standard", worker="0")] == 5
     assert values[of("isolet_workers")] == 1
     assert values[of("isolet_functions")] == 1
 
@@ -123,7 +123,7 @@ def test_scrape_says_how_late_each_workers_loop_is() -> None:
     for late_ms in (0, 0, 9.5, 400):
         lag.note(round(late_ms * 1_000_000))
     values = scrape(Metrics().text({0: {}, 1: lag.gauges()}))
-    assert values[of("isolet_loop_lag_seconds_count", worker="0")] == 0
-    assert values[of("isolet_loop_lag_seconds_bucket", worker="1", le="0.0005")] == 2
-    assert values[of("isolet_loop_lag_seconds_bucket", worker="1", le="0.01")] == 3
-    assert values[of("isolet_loop_lag_seconds_count", worker="1")] == sum(lag.counts)
+    assert values[of("isolet_loop_lag_seconds_count", cordon="standard", worker="0")] == 0
+    assert values[of("isolet_loop_lag_seconds_bucket", cordon="standard", worker="1", le="0.0005")] == 2
+    assert values[of("isolet_loop_lag_seconds_bucket", cordon="standard", worker="1", le="0.01")] == 3
+    assert values[of("isolet_loop_lag_seconds_count", cordon="standard", worker="1")] == sum(lag.counts)

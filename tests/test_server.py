@@ -169,7 +169,7 @@ def test_function_is_deployed_called_and_deleted(tmp_path: Path) -> None:
         assert server.http.get("/fn/nobody/").status_code == 404
         metrics = server.http.get("/metrics").text
         for name in ("isolates_live", "pool_slots", "slices_runnable", "http_requests", "http_refused"):
-            assert f'isolet_{name}{{worker="1"}}' in metrics
+            assert f'isolet_{name}{{cordon="standard",worker="1"}}' in metrics
         assert server.http.delete("/2015-03-31/functions/answers").status_code == 204
         assert server.invoke("answers").status_code == 404
         assert server.end() == 0
@@ -271,7 +271,8 @@ def test_sigterm_drains_what_is_under_way(tmp_path: Path) -> None:
         answers: list[httpx.Response] = []
         asking = threading.Thread(target=lambda: answers.append(server.http.get("/fn/infinite_loop/")))
         asking.start()
-        while 'isolet_invocations_in_flight{worker="0"} 1.0' not in httpx.get(f"{server.url}/metrics").text:
+        running = 'isolet_invocations_in_flight{cordon="standard",worker="0"} 1.0'
+        while running not in httpx.get(f"{server.url}/metrics").text:
             pass
         server.process.send_signal(signal.SIGTERM)
         asking.join(30)

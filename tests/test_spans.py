@@ -14,7 +14,7 @@ from isolet import limits
 from isolet.frames import pack
 from isolet.records import Batch, Record, Totals
 from isolet.spans import Spans, exporter
-from keeping import running_keeper
+from keeping import FakeWorker, running_keeper
 
 ID = "8f507cfc-8f50-4f50-8f50-8f507cfc8f50"
 MS = 1_000_000
@@ -82,8 +82,10 @@ def test_collector_is_sent_a_span_for_each_invocation(collector: Collector, tmp_
     async def main() -> None:
         async with running_keeper(tmp_path, otel_endpoint=collector.url) as keeper:
             batches = [batch(record(), record(HEADER + "1", failure), record(HEADER + "0"))]
-            await keeper._take("w1", 1, [one.to_plain() for one in batches])
-            await keeper._take("w1", 1, [one.to_plain() for one in batches])
+            worker = FakeWorker(keeper, "w1")
+            await worker.uplink.hello()
+            for _ in range(2):
+                await worker.uplink.records(1, [one.to_plain() for one in batches])
             assert keeper.spans is not None
             await keeper.spans.flush()
             assert (keeper.spans.sent, keeper.spans.dropped) == (2, 0), "a message that comes again is not sent again"

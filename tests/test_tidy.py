@@ -54,6 +54,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "link",
         "uplink",
         "fleet",
+        "residence",
+        "own_workers",
         "accounts",
         "bounds",
         "serving",
@@ -75,7 +77,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "keeper",
         "worker",
     ),
-    ("admission", "operating", "server", "doctor"),
+    ("admission", "operating", "crews", "server", "doctor"),
     ("lab",),
     ("cli",),
 )

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from . import limits
 from .clock import Clock
+from .cordons import owner
 from .errors import IsoletError, Overloaded, StorageUnavailable, Throttled, UnknownFunction, WorkerLost
 from .event_records import Ending, Event
 from .fleet import Fleet, Member
@@ -44,7 +45,11 @@ class Asynchronous:
         self._fleet = fleet
         self._clock = clock
         self._quotas = quotas
-        self._lanes = Lanes(lambda tenant: attempts_share(int(quotas.value(tenant, "concurrency"))), self._reserved)
+        self._lanes = Lanes(
+            lambda tenant: attempts_share(int(quotas.value(tenant, "concurrency"))), self._reserved, fleet.home_of
+        )
+        # Starts the worker of a tenant that has its own (own_workers.py).
+        self.summon: Callable[[str], Awaitable[object]] | None = None
         self._news = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -171,11 +176,15 @@ class Asynchronous:
     async def _take_turns(self) -> None:
         while True:
             self._news.clear()
-            taken = self._lanes.take(self._clock.monotonic_s(), len(self._fleet.members()))
+            taken = self._lanes.take(self._clock.monotonic_s(), self._workers)
             if taken:
                 await self._claim(taken)
             else:
                 await self._pause()
+
+    def _workers(self, cordon: str) -> int:
+        """How many a cordon has, or may have as soon as they are wanted."""
+        return len(self._fleet.crew(cordon)) or int(self.summon is not None and owner(cordon) is not None)
 
     async def _pause(self) -> None:
         """Until there is news, or something falls due."""
@@ -246,6 +255,12 @@ class Asynchronous:
         return None
 
     async def _run(self, event: Event, waiting: Waiting) -> Ending:
+        account = owner(self._fleet.home(waiting.tenant))
+        if account is not None and self.summon is not None:
+            try:
+                await self.summon(account)
+            except IsoletError as failed:
+                return Ending(Ended.THROTTLED, message=failed.message)
         member = self._choose(waiting)
         if member is None:
             return Ending(Ended.THROTTLED, message="there is no worker at the moment")
@@ -270,13 +285,14 @@ class Asynchronous:
                 del self._loads[member]
 
     def _choose(self, waiting: Waiting) -> Member | None:
-        """The worker with the fewest attempts; for a suspect, one without another suspect if there is one."""
+        """The worker of its cordon with the fewest attempts; for a suspect, one without another suspect if there is
+        one."""
 
         def burden(member: Member) -> tuple[bool, int]:
             load = self._loads.get(member, ())
             return waiting.suspect and any(other.suspect for other in load), len(load)
 
-        return min(self._fleet.members(), key=burden, default=None)
+        return min(self._fleet.crew(self._fleet.home(waiting.tenant)), key=burden, default=None)
 
     # ── small things ────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from . import limits, quota
+from .cordons import STANDARD
 from .errors import LimitExceeded, UnsupportedOperation
 from .quota import LIMITS, OF_WORKERS, Number, Quotas
 from .storage.tenants import Tenants, TenantSettings, check_account
@@ -41,13 +42,17 @@ class Bounds(Quotas):
     def __init__(
         self,
         tenants: Tenants,
-        tally: Tally | None = None,
+        tallies: Mapping[str, Tally] | None = None,
+        home: Callable[[str], str] = lambda account: STANDARD,
         tell: Callable[[str], Awaitable[None]] = untold,
         usage: Usage = unknown,
     ) -> None:
         self._tenants = tenants
-        self._tally = tally or Tally(1, 0)
-        self._tally.adopt()
+        # By cordon: what its workers count together. One that is not here is a single tenant's own.
+        self._tallies = {STANDARD: Tally(1, 0)} if tallies is None else tallies
+        self._home = home
+        for tally in self._tallies.values():
+            tally.adopt()
         self._tell = tell
         self._usage = usage
         # By (account, limit): how often it was in the way since the keeper started, in the keeper itself.
@@ -63,16 +68,20 @@ class Bounds(Quotas):
 
     def require_slot(self, account: str) -> None:
         """Raises LimitExceeded: there are too many tenants."""
-        if self._tally.slot(account) is None:
+        if self._slot(account, self._home(account)) is None:
             raise LimitExceeded(
                 f"this server counts the invocations of {limits.TENANT_SLOTS:,} accounts, which have all deployed "
                 "something; deploy elsewhere"
             )
 
-    def of_workers(self, account: str) -> list[Any]:
-        """What a worker is told of a tenant: `[account, slot, values]`."""
+    def of_workers(self, account: str, cordon: str = STANDARD) -> list[Any]:
+        """What a worker of a cordon is told of a tenant: `[account, slot, values]`."""
         values = {name: self.value(account, name) for name in OF_WORKERS}
-        return [account, self._tally.slot(account), values]
+        return [account, self._slot(account, cordon), values]
+
+    def _slot(self, account: str, cordon: str) -> int | None:
+        tally = self._tallies.get(cordon)
+        return limits.RESERVED_SLOTS if tally is None else tally.slot(account)
 
     def used(self, account: str, now_s: float) -> dict[str, Number]:
         """What workers have taken of a tenant's bursts, and is not back yet."""
@@ -82,11 +91,12 @@ class Bounds(Quotas):
         }
 
     def _level(self, account: str, bucket: int, now_s: float, rate: str, burst: str) -> float:
-        slot = self._tally.slot_of(account)
+        tally = self._tallies.get(self._home(account))
+        slot = None if tally is None else tally.slot_of(account)
         most = float(self.value(account, burst))
-        if slot is None:
+        if tally is None or slot is None:
             return most
-        return self._tally.level(slot, bucket, now_s, float(self.value(account, rate)), most)
+        return tally.level(slot, bucket, now_s, float(self.value(account, rate)), most)
 
     # ── for the operator ────────────────────────────────────────────────────────────────────────────────────────
 

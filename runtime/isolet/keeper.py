@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import os
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +33,24 @@ from .builds import Build, Builds
 from .clock import Clock, SystemClock
 from .code_sources import CodeSources
 from .config import AwsClients, NameServer, Prices
+from .cordons import STANDARD, Cordons, owner
 from .deliveries import Deliveries
 from .deployments import Deployments, Evict
 from .destinations import Destinations
-from .errors import Conflict, InvalidParameter, StorageUnavailable, UnsupportedOperation
-from .fleet import Fleet
+from .errors import AccessDenied, Conflict, InvalidParameter, Overloaded, StorageUnavailable, UnsupportedOperation
+from .fleet import Fleet, Member
 from .link import Handler, Link
 from .metrics import Metrics
+from .model import SnapshotInfo
 from .outbound import Outbound
+from .own_workers import OwnWorkers
 from .plain import snapshot_to_plain
 from .quota import Number
 from .records import Batch
+from .residence import Residence
 from .resolver import make_resolver
 from .retry import Delays
+from .roster import Roster
 from .serving import Serving
 from .sigv4 import Scope
 from .spans import Spans, exporter
@@ -97,7 +104,10 @@ class Keeper:
         event_delays: Delays | None = None,
         aws_clients: Clients | None = None,
         test_pair: TestPair = TestPair.NEVER,
-        tally: Tally | None = None,
+        tallies: Mapping[str, Tally] | None = None,
+        layout: Cordons | None = None,
+        roster: Roster | None = None,
+        own_workers: OwnWorkers | None = None,
         metrics_open: bool = False,
         workers_ended: Callable[[], Mapping[str, int]] = dict,
         clock: Clock | None = None,
@@ -110,9 +120,21 @@ class Keeper:
         self.fleet = Fleet(routes_ack_s)
         self.metrics = Metrics()
         self._tenants = Tenants(self._database)
-        self.bounds = Bounds(self._tenants, tally, self._tell_limits, self._used)
-        self.fleet.limits_of = self.bounds.of_workers
         self.serving = Serving(self._database, self.fleet)
+        self._own_workers = own_workers or OwnWorkers()
+        self._own_workers.fleet = self.fleet
+        self.residence = Residence(self._tenants, layout, self.fleet, self.serving, self._own_workers.summon)
+        self.bounds = Bounds(self._tenants, tallies, self.residence.home, self._tell_limits, self._used)
+        self.fleet.limits_of = self.bounds.of_workers
+        self.fleet.home = self.residence.home
+        # None: one process, whose worker is all that there is.
+        self._roster = roster
+        # Whose worker is at the other end of a link that the supervisor has made.
+        self._vouched: weakref.WeakKeyDictionary[Link, str] = weakref.WeakKeyDictionary()
+        if layout is not None and roster is not None:
+            self.fleet.door = layout.door
+            # Behind their wall, workers of the door connect through the supervisor; nobody else's reach others so.
+            self.fleet.door_pids = lambda: [*roster.pids_of(layout.door), os.getppid()]
         self.attached = Attached(self._database, self.serving)
         self._stock = Stock(self._database, self.bounds)
         self._build_turns = BuildTurns(builds_at_once, self._clock, self.bounds)
@@ -152,6 +174,7 @@ class Keeper:
 
         self._code = CodeSources(clients)
         self.deliveries = Deliveries(outbox, Destinations(clients), hand_over, self._clock)
+        self.asynchronous.summon = self._own_workers.summon
         self.asynchronous.on_told = self.deliveries.posted
         self.asynchronous.untold = lambda tenant: self.deliveries.untold[tenant]
         self.schedules = Schedules(self._database, self.bounds)
@@ -209,6 +232,7 @@ class Keeper:
         await self._keys.load()
         await self._refusals.load()
         await self._tenants.load()
+        self.residence.say_who_is_homeless()
         await self.deployments.restore()
         await self.deliveries.open()
         await self.asynchronous.open()
@@ -221,6 +245,8 @@ class Keeper:
             await asyncio.wait(self._controlling)
         for task in [*self._watching, *([self._sweeping] if self._sweeping is not None else [])]:
             task.cancel()
+        await self._own_workers.close()
+        await self.residence.close()
         await self.schedule_trigger.close()
         await self.asynchronous.close()
         await self.deliveries.close()
@@ -272,48 +298,120 @@ class Keeper:
         self.fleet.detach(link)
 
     async def _serve(self, link: Link, operation: str, body: Any) -> Any:
+        if operation == "hello":
+            return await self._welcome(link, **body)
+        if operation == "vouch":
+            return self._vouch(link, body)
+        member = self.fleet.member(link)
+        if member is None:
+            raise AccessDenied("a worker says hello first")
         if operation == "records":
-            return await self._take(*body)
+            return await self._take(member, *body)
         if operation == "accept":
-            return await self._accept(body)
+            return await self._accept(member, body)
+        if operation in ("kv", "fetch", "secret"):
+            self._require_own(member, operation, body[0])
+            if operation == "kv":
+                return await self.kv.serve(*body)
+            return await (self.outbound.serve(*body) if operation == "fetch" else self.secrets.serve(*body))
+        if operation == "rebuild":
+            return snapshot_to_plain(await self._rebuild(member, *body))
+        if operation == "leave":
+            return self.fleet.leave(link)
+        if operation in ("control", "signing_key", "summon"):
+            return await self._serve_door(member, operation, body)
+        raise UnsupportedOperation(f"a keeper has no operation {operation}; is the worker of another version?")
+
+    async def _serve_door(self, member: Member, operation: str, body: Any) -> Any:
+        """What only the door's workers may ask."""
+        if member.cordon != self.fleet.door:
+            raise self._refused(member, operation, "it is not the door")
         if operation == "control":
             method, path, query, headers, content = body
             return await self.control(method, path, query, [(name, value) for name, value in headers], content)
-        if operation == "kv":
-            return await self.kv.serve(*body)
-        if operation == "fetch":
-            return await self.outbound.serve(*body)
-        if operation == "secret":
-            return await self.secrets.serve(*body)
         if operation == "signing_key":
             access_key, *scope = body
             return self.accounts.signing_key(access_key, Scope(*scope))
-        if operation == "rebuild":
-            return snapshot_to_plain(await self.deployments.rebuild(*body))
-        if operation == "leave":
-            return self.fleet.leave(link)
-        if operation == "hello":
-            return await self._welcome(link, **body)
-        raise UnsupportedOperation(f"a keeper has no operation {operation}; is the worker of another version?")
+        account = owner(body)
+        if account is None or self.residence.home(account) != body:
+            raise Overloaded(f"the cordon {body[:64]} is nobody's at the moment; try again later")
+        return await self._own_workers.summon(account)
+
+    def _require_own(self, member: Member, operation: str, tenant: Any) -> None:
+        """Raises AccessDenied: the tenant is not of the worker's cordon."""
+        if not self.fleet.speaks_for(member, tenant):
+            raise self._refused(member, operation, f"{tenant!r:.40} is not of its cordon")
+
+    async def _rebuild(self, member: Member, digest: str) -> SnapshotInfo:
+        """Raises AccessDenied: the artifact is of other cordons' functions."""
+        if not self._is_told(member, digest) and any(digest in of.digests for of in self._snapshots()):
+            raise self._refused(member, "rebuild", "the artifact is of no function of its cordon")
+        # Or it was rebuilt a moment ago, and this one has not heard of it: it is told what is there now.
+        built = await self.deployments.rebuild(digest)
+        if not self._is_told(member, built.digest):
+            raise self._refused(member, "rebuild", "the artifact was of no function of its cordon")
+        return built
+
+    def _is_told(self, member: Member, digest: str) -> bool:
+        return any(
+            digest in snapshot.digests
+            for snapshot in self._snapshots(lambda tenant: self.fleet.speaks_for(member, tenant))
+        )
+
+    def _snapshots(self, of: Callable[[str], bool] = lambda tenant: True) -> Iterable[SnapshotInfo]:
+        rows = (served for served in self.fleet.table.served() if of(served.tenant))
+        return (target.snapshot for served in rows for target in served.targets)
+
+    def _refused(self, member: Member, operation: str, why: str) -> AccessDenied:
+        """A worker asks for what no worker of ours asks for: it is not ours any more."""
+        who = f"worker {member.number} (pid {member.pid}, {member.cordon})"
+        logger.error("%s is refused %s: %s", who, operation, why)
+        return AccessDenied(f"a worker of the cordon {member.cordon} may not ask for this")
 
     async def _welcome(self, link: Link, worker: str, pid: int, protocol: int) -> None:
         if protocol != PROTOCOL:
             raise Conflict(f"worker {pid} speaks protocol {protocol}, this keeper {PROTOCOL}; restart the server")
-        await self.fleet.attach(link, f"{worker[:8]}, pid {pid}")
+        cordon: str | None = STANDARD
+        if self._roster is not None:
+            pid = pid if link.peer_pid == os.getppid() else link.peer_pid
+            cordon = self._vouched.get(link) or self._roster.cordon_of(link.peer_pid)
+        if cordon is None:
+            logger.error("the process %d says that it is a worker, and is none", pid)
+            raise AccessDenied(f"the process {pid} is no worker of this server")
+        if any(member.worker == worker and member.pid != pid for member in self.fleet.everyone()):
+            raise AccessDenied("another worker has this name")
+        await self.fleet.attach(link, worker, pid, cordon)
+        self._own_workers.joined(cordon)
         self.asynchronous.wake()
 
-    async def _accept(self, plain: list[Any]) -> list[bool]:
+    def _vouch(self, link: Link, cordon: str) -> None:
+        """The supervisor says whose worker is at the other end, before that one says anything (sandbox/opener.py)."""
+        if self._roster is None or link.peer_pid != os.getppid() or link in self._vouched or self.fleet.member(link):
+            logger.error("somebody (pid %d) vouches for a worker who may not", link.peer_pid)
+            raise AccessDenied("only the supervisor vouches for a worker, and once")
+        self._vouched[link] = cordon
+
+    async def _accept(self, member: Member, plain: list[Any]) -> list[bool]:
         try:
             events = [Accepted(*event) for event in plain]
         except TypeError as reason:
             raise InvalidParameter(f"a worker sent what are no events: {reason}") from None
+        for event in events:
+            self._require_own(member, "accept", event.tenant)
         return await self.asynchronous.accept(events)
 
-    async def _take(self, worker: str, sequence: int, plain: list[Any]) -> None:
+    async def _take(self, member: Member, worker: str, sequence: int, plain: list[Any]) -> None:
+        if worker != member.worker:
+            raise self._refused(member, "records", "they have another worker's name")
         try:
             batches = [Batch.from_plain(batch) for batch in plain]
         except (TypeError, ValueError) as reason:
             raise InvalidParameter(f"worker {worker[:8]} sent what are no batches: {reason}") from None
+        own = [batch for batch in batches if self.fleet.speaks_for(member, batch.tenant)]
+        if len(own) < len(batches):
+            # Taken without them: a message that is refused would come again and again.
+            self._refused(member, "records", "some are of tenants that are not of its cordon, and are dropped")
+            batches = own
         if await self._intake.take(worker, sequence, self._step_ms, batches, int(self._clock.wall_s())):
             self.metrics.add(batches)
             if self.spans is not None:
@@ -325,6 +423,8 @@ class Keeper:
         """The calls of whoever runs the server (operating.py)."""
         if operation.startswith("limits."):
             return await self.bounds.serve(operation, body)
+        if operation.startswith("tenants."):
+            return await self.residence.serve(operation, body)
         return await self.accounts.serve(operation, body)
 
     async def _tell_limits(self, account: str) -> None:
@@ -354,7 +454,8 @@ class Keeper:
         events = await self.asynchronous.gauges() | {"deliveries_queued": self.deliveries.untold.total()}
         books = (await self.asynchronous.totals())._asdict()
         gauges, ended = await self.fleet.gauges(), self._workers_ended()
-        return self.metrics.text(gauges, len(self.fleet.table), events, books, ended, self.bounds.refused)
+        cordons = self.fleet.cordons()
+        return self.metrics.text(gauges, len(self.fleet.table), events, books, ended, self.bounds.refused, cordons)
 
     async def books(self, tenant: str | None = None, name: str | None = None) -> Books:
         """What became of asynchronous events: of a tenant, of one function, or of all."""

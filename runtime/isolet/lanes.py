@@ -9,6 +9,8 @@ Laws:
   refused makes it one more. So a long queue of one that may do little costs what it does, not what it asks for.
 - An event whose worker was lost is a suspect: a worker has one of them at a time. So a message that kills workers is
   found out, and its neighbours are not mistaken for it.
+- Each cordon has turns and suspects for its own workers: what one cordon's tenants do delays no other's, and events of
+  a cordon without workers wait until it has some.
 
 Pure: times are seconds of a monotonic clock, given by the caller. Only what is small is here; bodies are in storage.
 """
@@ -16,7 +18,7 @@ Pure: times are seconds of a monotonic clock, given by the caller. Only what is 
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from itertools import count
 from typing import NamedTuple
@@ -69,15 +71,17 @@ _NOTHING = Queued(0, 0)
 
 class Lanes:
     """Attempts that may be under way, whatever workers there are: `share` of a tenant (quota.attempts_share),
-    `of_function` of a function of one (its reserved concurrency)."""
+    `of_function` of a function of one (its reserved concurrency). `home`: the cordon of a tenant."""
 
     def __init__(
         self,
         share: Callable[[str], int] = lambda tenant: limits.ATTEMPTS_TENANT_MAX,
         of_function: Callable[[str, str], int] = lambda tenant, name: limits.ATTEMPTS_FUNCTION_MAX,
+        home: Callable[[str], str] = lambda tenant: "",
     ) -> None:
         self._share = share
         self._of_function = of_function
+        self._home = home
         # When functions that were refused are asked for again.
         self._held: list[float] = []
         self._tenants: dict[str, _Tenant] = {}
@@ -87,7 +91,10 @@ class Lanes:
         self._order = count()
         self.running = 0
         self._bytes_running = 0
-        self._suspects_running = 0
+        # Of what is under way its cordon, by its id; and by cordon how many they are, and how many suspects.
+        self._cordons: dict[int, str] = {}
+        self._running: Counter[str] = Counter()
+        self._suspects_running: Counter[str] = Counter()
         self.queued = 0  # all that are in storage
 
     # ── what is in storage ──────────────────────────────────────────────────────────────────────────────────────
@@ -122,18 +129,25 @@ class Lanes:
         """When something more falls due; None: nothing will."""
         return min([*self._held[:1], *(due_s for due_s, _, _ in self._later[:1])], default=None)
 
-    def take(self, now_s: float, workers: int) -> list[Waiting]:
-        """Whose turn it is, as many as there is room for with so many workers. They are under way until `ended`."""
+    def take(self, now_s: float, workers: Callable[[str], int]) -> list[Waiting]:
+        """Whose turn it is, as many as there is room for with so many workers of each cordon. They are under way until
+        `ended`."""
         self._fall_due(now_s)
         while self._held and self._held[0] <= now_s:
             heapq.heappop(self._held)
         taken: list[Waiting] = []
-        while self._suspects and self._suspects_running < workers:
-            taken.append(self._begin(self._suspects.popleft()))
+        for _ in range(len(self._suspects)):
+            suspect = self._suspects.popleft()
+            cordon = self._home(suspect.tenant)
+            if self._suspects_running[cordon] < workers(cordon):
+                taken.append(self._begin(suspect))
+            else:
+                self._suspects.append(suspect)
         idle = 0  # tenants in a row that had no turn
-        while idle < len(self._turns) and self._room(workers):
+        while idle < len(self._turns) and self._bytes_running < limits.ATTEMPTS_BYTES_MAX:
             tenant = self._turns.popleft()
-            event = self._turn(tenant, workers, now_s)
+            crew = workers(self._home(tenant))
+            event = self._turn(tenant, crew, now_s) if self._has_room(tenant, crew) else None
             if self._tenants[tenant].turns:
                 self._turns.append(tenant)
             if event is None:
@@ -162,7 +176,9 @@ class Lanes:
         of.functions[event.name].running -= 1
         self.running -= 1
         self._bytes_running -= event.bytes
-        self._suspects_running -= event.suspect
+        cordon = self._cordons.pop(event.id)
+        self._running[cordon] -= 1
+        self._suspects_running[cordon] -= event.suspect
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -180,9 +196,8 @@ class Lanes:
                 tenant.turns.append(event.name)
             function.due.append(event)
 
-    def _room(self, workers: int) -> bool:
-        most = workers * limits.ATTEMPTS_WORKER_MAX
-        return self.running < most and self._bytes_running < limits.ATTEMPTS_BYTES_MAX
+    def _has_room(self, tenant: str, workers: int) -> bool:
+        return self._running[self._home(tenant)] < workers * limits.ATTEMPTS_WORKER_MAX
 
     def _turn(self, tenant: str, workers: int, now_s: float) -> Waiting | None:
         """The next of this tenant's, of the first function in turn that has not too many under way."""
@@ -206,7 +221,9 @@ class Lanes:
         of.functions.setdefault(event.name, _Function()).running += 1
         self.running += 1
         self._bytes_running += event.bytes
-        self._suspects_running += event.suspect
+        self._cordons[event.id] = cordon = self._home(event.tenant)
+        self._running[cordon] += 1
+        self._suspects_running[cordon] += event.suspect
         return event
 
     def _forget(self, tenant: str) -> None:

@@ -323,6 +323,19 @@ PASSAGE_GRACE_S = 10.0
 PASSAGE_HEAD_BYTES_MAX = 256 * KIB
 PASSAGE_HEADERS_MAX = 20_000
 
+# ── cordons ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+# Accounts that may have workers of their own: as many processes at the most, of 60 MB each when they serve little.
+OWN_WORKERS_MAX = 32
+# Until one serves: a fork of a process that has imported everything takes 0.1 s, on a busy machine ten times that.
+OWN_START_S = 8.0
+assert OWN_START_S < PASSAGE_CONNECT_S, "who waits for it hears why it did not come"
+# One that served nothing for so long is ended; how often that is looked at.
+OWN_IDLE_S = 300.0
+OWN_LOOK_S = 10.0
+# What a moved tenant's former workers may take to send their last records, beyond the time of its functions.
+MOVE_GRACE_S = 10.0
+
 # ── signatures ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 # How far a client's clock may be from ours, either way. Precedent: AWS, five minutes.

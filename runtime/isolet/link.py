@@ -51,6 +51,7 @@ from .frames import (
     pack,
     unpack,
 )
+from .roster import peer_pid
 
 logger = logging.getLogger("isolet.link")
 
@@ -66,6 +67,10 @@ class Link(Protocol):
 
     async def notify(self, operation: str, body: Any = None) -> None:
         """Sends without waiting for an answer; whether it arrived is not known."""
+
+    @property
+    def peer_pid(self) -> int:
+        """The process at the other end, as the kernel says; 0: not known."""
 
     async def close(self) -> None: ...
 
@@ -120,6 +125,7 @@ class SocketLink(asyncio.Protocol):
         self._serving: dict[int, asyncio.Task[None]] = {}
         self._noting: set[asyncio.Task[None]] = set()
         self._handler = serve(self)
+        self._peer_pid = 0
 
     # -- what the owner calls
 
@@ -150,6 +156,10 @@ class SocketLink(asyncio.Protocol):
         await asyncio.shield(self._closed)
 
     @property
+    def peer_pid(self) -> int:
+        return self._peer_pid
+
+    @property
     def is_closed(self) -> bool:
         return self._lost is not None
 
@@ -157,6 +167,7 @@ class SocketLink(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._peer_pid = peer_pid(transport.get_extra_info("socket"))
         self._transport.set_write_buffer_limits(high=2 * limits.LINK_FRAME_BYTES)
         self._pump()
 
@@ -400,6 +411,12 @@ def _bound(path: Path) -> socket.socket:
     return bound
 
 
+def note(operation: str, body: Any) -> bytes:
+    """The bytes of a note, for whoever speaks on a link before its end does."""
+    header, part, _ = Message(NOTE, ID_MAX, pack([operation, body])).next_frame()
+    return header + bytes(part)
+
+
 async def listen(path: Path, serve: Callable[[SocketLink], Handler]) -> Listener:
     listener = Listener(path)
     await listener.start(serve)
@@ -422,6 +439,10 @@ class LocalLink:
         if kind == ERROR:
             raise error_from_plain(unpack(payload))
         return unpack(payload)
+
+    @property
+    def peer_pid(self) -> int:
+        return os.getpid()
 
     async def notify(self, operation: str, body: Any = None) -> None:
         await _logged(self._theirs()(operation, unpack(pack(body))), operation)

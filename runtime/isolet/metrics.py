@@ -20,6 +20,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from . import errors, lag, limits
+from .cordons import STANDARD
 from .errors import IsoletError
 from .model import DEFAULT_TENANT
 from .quota import LIMITS
@@ -54,6 +55,8 @@ GAUGES: Mapping[str, str] = {
     "http_refused": "Requests that it refused before they were served.",
     "http_swept": "Connections that a deadline or a bound ended.",
     "http_clients_left": "Connections whose client left while a request was under way.",
+    "attempts_ended": "Attempts of asynchronous invocations that have ended, since this worker started.",
+    "http_passed": "Requests that were passed on to workers of other cordons, since this worker started.",
     **{
         f"{capability}_{what}": f"{counted} `{capability}`, since this worker started."
         for capability in ("kv", "fetch", "invoke", "secrets")
@@ -134,14 +137,21 @@ class Metrics:
         books: Mapping[str, int] | None = None,
         ended: Mapping[str, int] | None = None,
         refused: Mapping[tuple[str, str], int] | None = None,
+        cordons: Mapping[int, str] | None = None,
     ) -> bytes:
         """The scrape: `workers` are the gauges of each, by its number; `functions` is how many are deployed; `events`
         are the EVENT_GAUGES, `books` what became of events since there are any; `ended` are the workers that have ended
-        since the server started, by why; `refused` is what the keeper itself refused for a limit, by (tenant, limit).
+        since the server started, by why; `refused` is what the keeper itself refused for a limit, by (tenant, limit);
+        `cordons` says of each worker whose it is.
         """
         registry = CollectorRegistry(auto_describe=False)
         limited = self._limited + Counter(refused or {})
-        families = [*self._counters(), _refusals(limited), *_gauges(workers, functions), *_ended(ended or {})]
+        families = [
+            *self._counters(),
+            _refusals(limited),
+            *_gauges(workers, functions, cordons or {}),
+            *_ended(ended or {}),
+        ]
         registry.register(_Once([*families, *_events(events or {}, books or {})]))
         return generate_latest(registry)
 
@@ -238,27 +248,30 @@ def _refusals(counted: Mapping[tuple[str, str], int]) -> Metric:
     return family
 
 
-def _gauges(workers: Mapping[int, Mapping[str, float]], functions: int) -> Iterable[Metric]:
+def _gauges(workers: Mapping[int, Mapping[str, float]], functions: int, cordons: Mapping[int, str]) -> Iterable[Metric]:
     yield GaugeMetricFamily("isolet_workers", "Workers that are connected and answer.", value=len(workers))
     yield GaugeMetricFamily("isolet_functions", "Functions that workers serve.", value=functions)
     for name, help_text in GAUGES.items():
-        family = GaugeMetricFamily(f"isolet_{name}", help_text, labels=["worker"])
+        family = GaugeMetricFamily(f"isolet_{name}", help_text, labels=["worker", "cordon"])
         for number, gauges in sorted(workers.items()):
             if name in gauges:
-                family.add_metric([str(number)], gauges[name])
+                family.add_metric([str(number), cordons.get(number, STANDARD)], gauges[name])
         if family.samples:
             yield family
-    yield _lag(workers)
+    yield _lag(workers, cordons)
 
 
-def _lag(workers: Mapping[int, Mapping[str, float]]) -> Metric:
+def _lag(workers: Mapping[int, Mapping[str, float]], cordons: Mapping[int, str]) -> Metric:
     family = HistogramMetricFamily(
-        "isolet_loop_lag_seconds", "How late the worker's event loop came to who was ready.", labels=["worker"]
+        "isolet_loop_lag_seconds",
+        "How late the worker's event loop came to who was ready.",
+        labels=["worker", "cordon"],
     )
     edges = [f"{bound / _NS_PER_S:g}" for bound in lag.BOUNDS_NS] + ["+Inf"]
     for number, gauges in sorted(workers.items()):
         buckets, total_s = lag.buckets_of(gauges)
-        family.add_metric([str(number)], list(zip(edges, buckets, strict=True)), total_s)
+        labels = [str(number), cordons.get(number, STANDARD)]
+        family.add_metric(labels, list(zip(edges, buckets, strict=True)), total_s)
     return family
 
 

@@ -1,5 +1,5 @@
-"""The operator's way to a server's access keys and its tenants' limits: a socket in its data directory, or the database
-where no server runs.
+"""The operator's way to access keys, and to tenants' tiers and limits: a socket in a server's data directory, or
+the database where no server runs.
 
 Laws:
 - Only the user who runs the server opens the socket (mode 0600), and it serves the operator only. Workers have nothing
@@ -21,18 +21,19 @@ from .config import Config
 from .errors import InvalidParameter, WorkerLost
 from .fleet import Fleet
 from .link import Handler, Link, connect, listen, refused, short_path
+from .residence import Residence
 from .storage.database import Database
 from .storage.files import make_data_directory
 from .storage.keys import Keys
 from .storage.tenants import Tenants
 
 # What may be asked before there is anything: it makes the data directory.
-_FIRST = ("create", "limits.set")
+_FIRST = ("create", "limits.set", "tenants.set")
 
 
 @contextlib.asynccontextmanager
 async def operated(config: Config, serve: Handler) -> AsyncIterator[None]:
-    """While the block lasts, `serve` answers what this user's `isolet keys` and `isolet limits` ask."""
+    """While the block lasts, `serve` answers what this user's `isolet keys`, `limits` and `tenants` ask."""
     with short_path(config.operator_path) as path:
         listener = await listen(path, lambda link: serve)
         try:
@@ -42,8 +43,8 @@ async def operated(config: Config, serve: Handler) -> AsyncIterator[None]:
 
 
 async def operate(config: Config, operation: str, body: list[Any]) -> Any:
-    """What `Accounts.serve` or `Bounds.serve` answers: of the keeper that has the data directory, or without one.
-    Raises its errors, InvalidParameter (there is no data directory), StorageUnavailable."""
+    """What `Accounts.serve`, `Bounds.serve` or `Residence.serve` answers: of the keeper that has the data directory, or
+    without one. Raises its errors, InvalidParameter (there is no data directory), StorageUnavailable."""
     if operation not in _FIRST and not config.data.is_dir():
         raise InvalidParameter(f"there is no data directory {config.data}; name the server's with --data")
     make_data_directory(config.data)
@@ -62,6 +63,10 @@ async def operate(config: Config, operation: str, body: list[Any]) -> Any:
             tenants = Tenants(database)
             await tenants.load()
             return await Bounds(tenants).serve(operation, body)
+        if operation.startswith("tenants."):
+            tenants = Tenants(database)
+            await tenants.load()
+            return await Residence(tenants, config.layout).serve(operation, body)
         keys = Keys(database, clock, config.secrets_key_path)
         await keys.load()
         return await Accounts(keys, Fleet(), clock, TestPair.NEVER).serve(operation, body)

@@ -7,6 +7,8 @@
 Laws:
 - The listening sockets are the supervisor's, one per worker: when a worker dies, connections that wait in its backlog
   are served by its replacement.
+- Workers are grouped in cordons (cordons.py), each with a memory and sockets of its own (crews.py); those of the door
+  listen on the port.
 - Workers are ready when they have the routing table; the server is ready when all of them are.
 - Nothing is served if the engine fails its self-test on this machine.
 - Draining: no new connections, what is under way ends (at most `drain_s`), records are sent, then the keeper ends.
@@ -30,6 +32,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import uvicorn
 import uvloop
@@ -41,16 +44,20 @@ from .aws_clients import Clients
 from .building import BuildRequest
 from .builds import Build
 from .config import Config
+from .cordons import STANDARD, own
+from .crews import BACKLOG, Crews, Orders, Paths, Seat, longest_path
 from .engine import selftest
 from .engine.fingerprint import fingerprint
 from .errors import EngineFault, InvalidParameter, SandboxMissing, ToolchainMissing
 from .front.door import Door, HttpLimits
+from .front.inner import inner_factory, inner_limits
 from .front.protocol import protocol_factory
 from .keeper import Keeper
 from .languages.toolchain import cache_directory
-from .link import SOCKET_PATH_BYTES_MAX, Link, listen, pair
+from .link import SOCKET_PATH_BYTES_MAX, Link, listen, note, pair
 from .model import SnapshotInfo
 from .operating import operated
+from .own_workers import OwnWorkers
 from .retry import Delays
 from .sandbox import audit, wall
 from .sandbox.opener import Opener
@@ -63,14 +70,12 @@ from .storage.packages import Packages
 from .supervisor import RETIRE, Ready, Role, Supervisor
 from .tally import Column, Tally
 from .uplink import Reconnecting, Uplink
-from .vitals import Pulse, Vitals
+from .vitals import Pulse
 from .watchdog import Bounds
 from .worker import Worker, make_engine
 
 logger = logging.getLogger("isolet.server")
 
-# Connections that may wait to be accepted; the kernel's own cap (net.core.somaxconn) is usually 4,096.
-BACKLOG = 2_048
 # Container objects that may be born before the collector looks: what invocations make dies by its reference count.
 GC_THRESHOLD = 50_000
 
@@ -97,41 +102,55 @@ def serve(
     require_engine()
     raise_descriptors(config)
     means = sandbox_means(config)
-    sockets = bind(config.host, config.port, config.workers)
+    sockets = bind(config.host, config.port, config.layout.workers[config.door])
     for said in (warning, *(f"sandbox: {missing}" for missing in audit.missing(means) if config.sandbox)):
         if said:
             on_warning(said)
     wall.warm_up()
     port = sockets[0].getsockname()[1]
-    # A place for each worker, and one for the successor of one.
-    vitals = Vitals(config.workers + 1)
-    tally = Tally(vitals.places)
-    bounds = worker_bounds(config)
     with link_path(config) as path:
-        keeper = Role("keeper", partial(run_keeper, config, path, sockets, vitals, tally))
-        workers = [
-            Role(
-                f"worker {n}",
-                partial(run_worker, config, path, sockets, n, tally, vitals, means),
-                bounds,
-                partial(Opener, f"worker {n}", _readable(config), path) if means.opener else None,
-            )
-            for n in range(config.workers)
-        ]
+        crews = Crews(config, sockets, path)
+        keeper = Role(
+            "keeper", partial(run_keeper, config, path, crews), attendant=partial(Orders, lambda *said: obey(*said))
+        )
+        workers = [worker_role(config, path, crews, seat, means) for seat in crews.seats]
         supervisor = Supervisor(
             [[keeper], workers],
             drain_s=config.drain_s + 5,  # a worker ends by itself after drain_s; the rest is for its last records
-            vitals=vitals,
+            vitals=crews.vitals,
             on_ready=lambda: on_ready(url_of(config.host, port)),
-            on_stop=lambda: _close(sockets),
+            on_stop=crews.close,
         )
+
+        def obey(account: str, wanted: bool) -> None:
+            """The keeper's orders: a tenant's own worker is wanted, or is not any more."""
+            if not wanted:
+                crews.close_own(account)
+                supervisor.unwant(f"{own(account)} worker")
+            elif (seat := crews.open_own(account)) is not None:
+                over = partial(crews.forget_own, account)
+                supervisor.want(replace(worker_role(config, path, crews, seat, means), over=over))
+
         return supervisor.run()
+
+
+def worker_role(config: Config, path: Path, crews: Crews, seat: Seat, means: Means) -> Role:
+    neighbours = crews.directory if seat.is_door else None
+    opener = partial(Opener, seat.name, _readable(config), path, note("vouch", seat.cordon), neighbours)
+    return Role(
+        seat.name,
+        partial(run_worker, config, path, crews, seat, means),
+        worker_bounds(config),
+        opener if means.opener else None,
+        seat.places,
+        crews.roster.leave,
+    )
 
 
 def worker_bounds(config: Config) -> Bounds:
     """What the supervisor holds workers to."""
     memory_bytes = config.worker_memory_bytes or watchdog.memory_bytes_default(
-        config.image_bytes, config.isolates, config.workers, watchdog.machine_bytes()
+        config.image_bytes, config.isolates, len(config.layout.seats), watchdog.machine_bytes()
     )
     return Bounds(memory_bytes, config.worker_requests_max, config.worker_age_s_max)
 
@@ -235,7 +254,7 @@ def link_path(config: Config) -> Iterator[Path]:
     """Where keeper and workers meet: in the data directory, or in a temporary one if that path is too long for a
     socket."""
     path = config.socket_path.resolve()
-    if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
+    if len(os.fsencode(longest_path(path.parent))) <= SOCKET_PATH_BYTES_MAX:
         yield path
     else:
         with tempfile.TemporaryDirectory(prefix="isolet-") as directory:
@@ -250,7 +269,11 @@ def _close(sockets: list[socket.socket]) -> None:
 # ── the keeper's process ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def make_keeper(config: Config, private: TestPair, tally: Tally, vitals: Vitals | None = None) -> Keeper:
+def make_keeper(
+    config: Config, private: TestPair, tally: Tally | None = None, crews: Crews | None = None, pipe: int = -1
+) -> Keeper:
+    """`tally`: of the only worker of one process; or `crews`, and where orders to their supervisor go."""
+    tallies = {STANDARD: tally or Tally(1)} if crews is None else crews.by_cordon
     return Keeper(
         database_path=config.database_path,
         packages_path=config.packages_path,
@@ -270,9 +293,12 @@ def make_keeper(config: Config, private: TestPair, tally: Tally, vitals: Vitals 
         aws_clients=Clients(config.aws),
         event_delays=Delays(config.asynchronous.retry_s, config.asynchronous.throttle_s),
         test_pair=taken_pair(config, private),
-        tally=tally,
+        tallies=tallies,
+        layout=None if crews is None else config.layout,
+        roster=None if crews is None else crews.roster,
+        own_workers=None if crews is None else OwnWorkers(pipe, crews.own_path),
         metrics_open=is_private(config.host),
-        workers_ended=dict if vitals is None else vitals.endings,
+        workers_ended=dict if crews is None else crews.vitals.endings,
     )
 
 
@@ -310,16 +336,16 @@ def _evict(config: Config) -> Callable[[Collection[str]], object]:
     return artifacts.evict
 
 
-def run_keeper(
-    config: Config, path: Path, sockets: list[socket.socket], vitals: Vitals, tally: Tally, ready: Ready
-) -> None:
+def run_keeper(config: Config, path: Path, crews: Crews, ready: Ready) -> None:
     """The keeper's whole life, in its process."""
-    _close(sockets)
+    crews.close()
+    assert isinstance(ready.attendant, Orders)
+    pipe = ready.attendant.pipe
 
     async def live() -> None:
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-        keeper = make_keeper(config, TestPair.UNTIL_KEYS, tally, vitals)
+        keeper = make_keeper(config, TestPair.UNTIL_KEYS, crews=crews, pipe=pipe)
         await keeper.open()
         listener = await listen(path, keeper.serve)
         try:
@@ -386,8 +412,8 @@ class HttpServer(uvicorn.Server):
             member.abort("the server's end")
 
 
-def make_worker(config: Config, tally: Column | None = None) -> Worker:
-    """A worker's objects, on the running loop."""
+def make_worker(config: Config, tally: Column | None = None, paths: Paths = MappingProxyType({})) -> Worker:
+    """A worker's objects, on the running loop. `paths`: as Worker has it."""
     engine = make_engine(config.isolates)
     return Worker(
         engine=engine,
@@ -401,14 +427,15 @@ def make_worker(config: Config, tally: Column | None = None) -> Worker:
         request_s=config.request_s,
         billing_step_ms=config.billing_step_ms,
         tally=tally,
-        http_limits=http_limits(config),
+        http_limits=http_limits(config) if paths is not None else inner_limits(http_limits(config)),
+        paths=paths,
     )
 
 
 def http_server(config: Config, worker: Worker) -> HttpServer:
     settings = uvicorn.Config(
         worker.app,
-        http=protocol_factory(worker.door),
+        http=protocol_factory(worker.door) if worker.passing is not None else inner_factory(worker.door),
         ws="none",
         lifespan="off",
         access_log=False,
@@ -424,22 +451,13 @@ def _readable(config: Config) -> dict[Path, frozenset[str]]:
     return {config.artifacts_path: artifact_files.READ_SUFFIXES, config.packages_path: package_files.READ_SUFFIXES}
 
 
-def run_worker(
-    config: Config,
-    path: Path,
-    sockets: list[socket.socket],
-    number: int,
-    tally: Tally,
-    vitals: Vitals,
-    means: Means,
-    ready: Ready,
-) -> None:
-    """A worker's whole life, in its process. A successor has its predecessor's number, and a place of its own."""
-    _close([other for other in sockets if other is not sockets[number]])
+def run_worker(config: Config, path: Path, crews: Crews, seat: Seat, means: Means, ready: Ready) -> None:
+    """A worker's whole life, in its process. A successor has its predecessor's seat, and a place of its own."""
+    column = seat.enter(crews, ready.place)
     wall.before_loop(means)
 
     async def live() -> None:
-        worker = make_worker(config, tally.column(ready.place))
+        worker = make_worker(config, column, crews.paths if seat.is_door else None)
 
         async def greet(link: Link) -> None:
             uplink = Uplink(link, worker.name)
@@ -458,7 +476,7 @@ def run_worker(
 
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
         asyncio.get_running_loop().add_signal_handler(RETIRE, retire)
-        serving = asyncio.ensure_future(server.serve([sockets[number]]))
+        serving = asyncio.ensure_future(server.serve([seat.listening]))
         await server.serving.wait()
         gc.collect()
         gc.freeze()
@@ -466,7 +484,7 @@ def run_worker(
         if config.sandbox:
             opener = ready.attendant
             wall.enter(means, opener.channel if isinstance(opener, Opener) else None, tuple(_readable(config)))
-        pulse = Pulse(vitals.column(ready.place), worker.served)
+        pulse = Pulse(crews.vitals.column(ready.place), worker.served)
         ready()
         await serving
         pulse.stop()

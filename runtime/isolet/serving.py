@@ -10,8 +10,9 @@ Laws:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 from .fleet import Fleet
@@ -34,6 +35,12 @@ class Serving:
     async def restore(self) -> None:
         """At the start of a keeper: the table as it was."""
         self._fleet.restore(await Registry(self._database).served())
+
+    @contextlib.asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """While the block lasts, no row changes."""
+        async with self._turn:
+            yield
 
     async def commit(
         self, tenant: str, name: str, job: Callable[[sqlite3.Connection], T], check: Callable[[], None] = lambda: None

@@ -10,6 +10,7 @@ Laws:
   replaced as after any other end.
 - One that has served long enough is recycled: its successor is started, and when that is ready the old one is told to
   retire (SIGUSR1), for which it has RETIRE_S. One at a time, of all roles: the others serve meanwhile.
+- Beside its roles it keeps guests running, for as long as they are wanted.
 - SIGTERM and SIGINT end everything in order: `stages`, the last first, each given `drain_s` before SIGKILL. A second
   one does not wait.
 """
@@ -85,6 +86,11 @@ class Role:
     run: Callable[[Ready], None]
     bounds: Bounds | None = None
     attendant: Callable[[], Attendant] | None = None
+    # Its own places among the vitals; None: any.
+    places: range | None = None
+    # Called with the place of a process that has ended; and when a guest is gone for good.
+    left: Callable[[int], None] = lambda place: None
+    over: Callable[[], None] = lambda: None
 
 
 @dataclass
@@ -122,6 +128,8 @@ class Child:
     start_at_s: float = 0.0
     recycle_at_s: float = 0.0
     restarts: int = field(default=0)
+    # Whether it is kept running: a guest is for as long as somebody wants it.
+    wanted: bool = True
 
     def processes(self) -> list[Process]:
         return [one for one in (self.present, self.successor, self.retiring) if one is not None]
@@ -142,7 +150,8 @@ class Supervisor:
         on_ready: Callable[[], None] = lambda: None,
         on_stop: Callable[[], None] = lambda: None,
     ) -> None:
-        self._stages = [[Child(role) for role in stage] for stage in stages]
+        # The last stage is the guests': who is wanted for a while, and whose end is no harm.
+        self._stages: list[list[Child]] = [*([Child(role) for role in stage] for stage in stages), []]
         self._drain_s = drain_s
         bounded = [child for child in self._children() if child.role.bounds is not None]
         self._vitals = vitals or Vitals(len(bounded) + 1)
@@ -175,6 +184,36 @@ class Supervisor:
                     for process in child.processes():
                         _kill(process)
 
+    # ── guests ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def want(self, role: Role) -> None:
+        """Keeps a guest running; one of this name that is there already is it. For attendants."""
+        for child in self._stages[-1]:
+            if child.role.name == role.name:
+                if not child.wanted:
+                    child.role, child.wanted, child.start_at_s = role, True, 0.0
+                return
+        self._stages[-1].append(Child(role))
+
+    def unwant(self, name: str) -> None:
+        """Has a guest end what it has begun, and does not start it again."""
+        for child in self._stages[-1]:
+            if child.role.name == name and child.wanted:
+                child.wanted = False
+                for process in (child.present, child.successor):
+                    if process is not None:
+                        process.ending, process.killed_at_s = Ending.RECYCLED, time.monotonic() + limits.RETIRE_S
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(process.pid, RETIRE if process.ready else signal.SIGTERM)
+                if child.retiring is None:
+                    child.present, child.retiring = None, child.present
+
+    def _dismiss(self) -> None:
+        """Forgets guests that are not wanted and have ended."""
+        for child in [child for child in self._stages[-1] if not child.wanted and not child.processes()]:
+            self._stages[-1].remove(child)
+            child.role.over()
+
     # ── children ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _children(self) -> Iterator[Child]:
@@ -183,8 +222,8 @@ class Supervisor:
     def _start(self, child: Child) -> Process:
         place, watch = -1, None
         if child.role.bounds is not None:
-            taken = {process.place for other in self._children() for process in other.processes()}
-            place = next(place for place in range(self._vitals.places) if place not in taken)
+            place = self._free_place(child)
+            assert place >= 0, "there is a place for a successor"
             self._vitals.column(place).clear()
             watch = Watch(child.role.bounds.jittered(self._chance), time.monotonic())
         attendant = None if child.role.attendant is None else child.role.attendant()
@@ -200,6 +239,12 @@ class Supervisor:
             attendant.attend()
         logger.info("%s started, pid %d", child.role.name, pid)
         return Process(pid, reading, time.monotonic(), place, watch, attendant)
+
+    def _free_place(self, child: Child) -> int:
+        """-1: all of its own are taken."""
+        taken = {process.place for other in self._children() for process in other.processes()}
+        places = child.role.places or range(self._vitals.places)
+        return next((place for place in places if place not in taken), -1)
 
     def _descriptors(self) -> Iterator[int]:
         """What is the supervisor's alone."""
@@ -235,6 +280,7 @@ class Supervisor:
             process.attendant.leave()
         if process.watch is not None and not self._signals:
             self._vitals.count(ending)
+        child.role.left(process.place)
         now_s = time.monotonic()
         if process is child.retiring:
             child.retiring = None
@@ -252,8 +298,9 @@ class Supervisor:
     def _restart_due(self) -> float | None:
         """Starts whoever is due; seconds until the next one is, or None."""
         waits = []
+        self._dismiss()
         for child in self._children():
-            if child.present is None:
+            if child.present is None and child.wanted and (child.role.places is None or self._free_place(child) >= 0):
                 wait_s = child.start_at_s - time.monotonic()
                 if wait_s <= 0:
                     child.present = self._start(child)
@@ -330,6 +377,8 @@ class Supervisor:
                 child.present, child.successor, child.retiring = child.successor, None, process
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, RETIRE)
+        elif not child.wanted:
+            return
         elif process.ready and now_s >= child.recycle_at_s and (why := process.watch.is_due(seen, now_s)):
             if any(other.successor or other.retiring for other in self._children()):
                 return

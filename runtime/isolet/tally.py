@@ -49,7 +49,7 @@ class Tally:
         cells_bytes = -(-self.slots * workers * _CELL_BYTES // _WORD_BYTES) * _WORD_BYTES
         words = tenant_slots * (1 + BUCKETS)
         self._file = _file()
-        weakref.finalize(self, os.close, self._file)
+        self._forget = weakref.finalize(self, os.close, self._file)
         os.ftruncate(self._file, cells_bytes + words * _WORD_BYTES)
         self._memory = mmap.mmap(self._file, 0)
         view = memoryview(self._memory)
@@ -60,6 +60,13 @@ class Tally:
         self._owners = words_view[: tenant_slots * _WORD_BYTES].cast("Q")
         self._fulls = words_view[tenant_slots * _WORD_BYTES :].cast("d")
         self._slot_of: dict[int, int] = {}
+
+    def close(self) -> None:
+        """In a worker of another cordon: this is gone for it."""
+        for view in (self.cells, self._owners, self._fulls):
+            view.release()
+        self._memory.close()
+        self._forget()
 
     def column(self, number: int) -> Column:
         """The cells of one worker, empty."""

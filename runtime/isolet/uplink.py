@@ -4,10 +4,12 @@ Laws:
 - A call made while there is no keeper fails with WorkerLost at once: who can wait, tries again.
 - A new connection is greeted before anybody may use it; the keeper then pushes the whole routing table.
 - What the keeper asks of a worker is answered by `Downcalls`, whose members are plain functions of the worker's.
+- The keeper serves a worker for the tenants of its cordon and refuses it for all others; `control`, `signing_key` and
+  `summon` are for the door's workers.
 
 | worker → keeper | body | reply |
 |---|---|---|
-| `hello` | `{worker, pid, protocol}` | nil |
+| `hello` | `{worker, pid, protocol}`; whose worker it is the keeper knows better (roster.py) | nil |
 | `records` | `[worker, sequence, batches]`, taken exactly once by the pair (worker, sequence) | nil, after the commit |
 | `control` | `[method, path, query, headers, body]` | `[status, headers, body]` |
 | `kv` | `[tenant, verb, namespace, key or prefix, value, options]` | what abi.md 5.2 calls `ok` |
@@ -15,6 +17,7 @@ Laws:
 | `secret` | `[tenant, name]` | its value |
 | `accept` | a list of events, as storage/queue.Accepted | of each whether it is durable, after the commit |
 | `signing_key` | `[access key, date, region, service]` | `[account, derived key]` |
+| `summon` | a cordon that is one tenant's own | the path of its worker's socket, once it serves |
 | `leave` | nil: it is about to end | nil; no attempt is begun there any more |
 | `rebuild` | `[digest]`, of an artifact that is missing or corrupt | the SnapshotInfo of a new one, once it is routed |
 
@@ -24,6 +27,7 @@ Laws:
 | `keys` | an access key that is none any more; nil: any may be | nil, when nothing that it signed is taken |
 | `limits` | `[[account, slot, {name: value}] …]` | nil, when tenants are held to them |
 | `used` | an account | `{limit: number}`, what it has of them in this worker |
+| `doors` | processes | nil, when requests that they pass on are taken, and no others |
 | `gauges` | nil | `{name: number}` |
 | `attempt` | one of the events of `accept` | `[how it ended, executed version, JSON, message]` |
 """
@@ -49,7 +53,7 @@ from .sigv4 import Scope
 logger = logging.getLogger("isolet.uplink")
 
 # Raised when a message changes its meaning: a worker of another version is refused, in words.
-PROTOCOL = 4
+PROTOCOL = 5
 
 Headers = list[tuple[str, str]]
 
@@ -92,6 +96,11 @@ class Uplink:
         account, key = await self._link.request("signing_key", [access_key, *scope])
         return account, key
 
+    async def summon(self, cordon: str) -> str:
+        """Where the worker of a tenant that has its own listens, which serves when this returns. For the door."""
+        path: str = await self._link.request("summon", cordon)
+        return path
+
     async def rebuild(self, digest: str) -> SnapshotInfo:
         """What takes the place of a missing or corrupt artifact; our routing table names it when this returns."""
         async with _within(self._request_s, f"building {digest} again"):
@@ -125,6 +134,8 @@ class Downcalls:
     # (account, slot, values): holds a tenant to these limits (allowance.py); and what it has of them.
     limit: Callable[[str, int | None, dict[str, float]], None] = lambda account, slot, values: None
     used: Callable[[str], dict[str, float]] = lambda account: {}
+    # The processes whose requests are taken (front/inner.py).
+    doors: Callable[[list[int]], None] = lambda pids: None
 
     async def __call__(self, operation: str, body: Any) -> Any:
         if operation == "routes":
@@ -144,6 +155,8 @@ class Downcalls:
             return None
         if operation == "used":
             return self.used(body)
+        if operation == "doors":
+            return self.doors(body)
         raise UnsupportedOperation(f"a worker has no operation {operation}; is the keeper of another version?")
 
 
@@ -169,6 +182,10 @@ class Reconnecting:
         self._up = asyncio.Event()
         self._closed = asyncio.Event()
         self._task = asyncio.ensure_future(self._run())
+
+    @property
+    def peer_pid(self) -> int:
+        return 0 if self._link is None else self._link.peer_pid
 
     async def request(self, operation: str, body: Any = None) -> Any:
         return await self._current().request(operation, body)

@@ -1,8 +1,9 @@
 """The vital signs of a server's workers: when the loop last turned, what was served, and why workers were ended.
 
-A piece of memory that the supervisor, its workers and the keeper map, made before their processes. Each process of a
-worker has a place of its own, also while a successor runs beside it, and writes only there. What was ended the
-supervisor writes, and the keeper reads it for `/metrics`: a keeper that is killed forgets nothing of it.
+Pieces of memory that the supervisor, its workers and the keeper map, made before their processes. Each process of a
+worker has a place of its own, also while a successor runs beside it, and after `keep_only` no other: none can have
+another's loop taken for dead, or for alive. What was ended the supervisor writes, and the keeper reads it for
+`/metrics`: a keeper that is killed forgets nothing of it.
 
 Laws:
 - A cell is eight bytes, written at once: who reads sees the old number or the new one.
@@ -42,48 +43,55 @@ class Vitals:
 
     def __init__(self, places: int) -> None:
         self.places = places
-        self._memory = mmap.mmap(-1, (len(Ending) + places * _CELLS) * _CELL_BYTES)
-        self.cells = memoryview(self._memory).cast(_CELL)
+        # By place, and behind them what was ended. A mapping has whole pages: who keeps one sees none of another.
+        self._memories = [mmap.mmap(-1, max(_CELLS, len(Ending)) * _CELL_BYTES) for _ in range(places + 1)]
+        self._cells = [memoryview(memory).cast(_CELL) for memory in self._memories]
 
     def column(self, place: int) -> Column:
         """The cells of one process, as whoever had the place before left them."""
-        return Column(self, place)
+        assert 0 <= place < self.places, f"there is no place {place}"
+        return Column(self._cells[place])
+
+    def keep_only(self, place: int) -> None:
+        """In a worker, before anything of a tenant is near: the others' are gone for this process."""
+        for other, (cells, memory) in enumerate(zip(self._cells, self._memories, strict=True)):
+            if other != place:
+                cells.release()
+                memory.close()
 
     def count(self, ending: Ending) -> None:
         """Called by the supervisor only."""
-        self.cells[ending] += 1
+        self._cells[-1][ending] += 1
 
     def endings(self) -> Mapping[str, int]:
         """How many workers have ended since the server started, by why."""
-        return {ending.name.lower(): self.cells[ending] for ending in Ending}
+        return {ending.name.lower(): self._cells[-1][ending] for ending in Ending}
 
 
 class Column:
     """One process's place."""
 
-    __slots__ = ("_cells", "_first")
+    __slots__ = ("_cells",)
 
-    def __init__(self, vitals: Vitals, place: int) -> None:
-        assert 0 <= place < vitals.places, f"there is no place {place}"
-        self._cells = vitals.cells
-        self._first = len(Ending) + place * _CELLS
+    def __init__(self, cells: memoryview[int]) -> None:
+        self._cells = cells
 
     def clear(self) -> None:
-        self._cells[self._first + _TURNED] = self._cells[self._first + _SERVED] = 0
+        self._cells[_TURNED] = self._cells[_SERVED] = 0
 
     def beat(self, served: int) -> None:
-        self._cells[self._first + _SERVED] = served
-        self._cells[self._first + _TURNED] = monotonic_ns()
+        self._cells[_SERVED] = served
+        self._cells[_TURNED] = monotonic_ns()
 
     @property
     def turned_ns(self) -> int:
         """When the loop last turned, on the clock of monotonic_ns; 0: it does not serve yet."""
-        return self._cells[self._first + _TURNED]
+        return self._cells[_TURNED]
 
     @property
     def served(self) -> int:
         """Requests and attempts that the process has answered, as of then."""
-        return self._cells[self._first + _SERVED]
+        return self._cells[_SERVED]
 
 
 class Pulse:

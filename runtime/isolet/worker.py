@@ -11,25 +11,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 from starlette.applications import Starlette
 
 from . import limits
+from .cordons import runs_here
 from .engine.engine import Engine, EngineSettings
+from .errors import UnknownFunction
 from .front.acceptance import Acceptance
 from .front.app import make_app
 from .front.attempts import Attempts
 from .front.callers import Callers
 from .front.door import Door, HttpLimits
+from .front.passing import Passing
 from .hostcalls.table import IMPORTS
 from .invoker import Invoker
 from .lag import Lag
 from .link import Link
-from .model import Served, SnapshotInfo
+from .model import Served, SnapshotInfo, Target
 from .recorder import Recorder
-from .routing import RoutingTable
+from .routing import FunctionRef, RoutingTable
 from .scheduler import Scheduler
 from .sigv4 import Scope
 from .snapshot.cache import SnapshotCache
@@ -58,7 +62,9 @@ class Worker:
         request_s: float = limits.CONTROL_REQUEST_S,
         tally: Column | None = None,
         http_limits: HttpLimits | None = None,
+        paths: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
+        """`paths`: where the workers of other cordons listen; None: this one is not the door, which knows them."""
         # Names log streams and usage: unique among all workers that ever were.
         self.name = secrets.token_hex(16)
         self.engine = engine
@@ -82,18 +88,26 @@ class Worker:
             engine, self.cache, self.scheduler, self.recorder, worker_name=self.name, upward=self._upward, tally=tally
         )
         self.callers = Callers(self._signing_key)
+        self.passing = None if paths is None else Passing(paths, self._summon, monotonic)
         self.door = Door(
             self.routes,
             self.invoker,
             self.callers,
             acceptance=Acceptance(self._ask),
+            passing=self.passing,
             http_limits=http_limits,
             billing_step_ms=billing_step_ms,
         )
-        self.attempts = Attempts(self.routes.find, self.invoker.invoke)
-        self.app: Starlette = make_app(self.door, self._control)
+        self.attempts = Attempts(self._find, self.invoker.invoke)
+        self.app: Starlette = make_app(self.door, self._control if self.passing is not None else None)
         self.downcalls = Downcalls(
-            self._take_routes, self.gauges, self.attempts, self.callers.forget, self.invoker.limit, self.invoker.used
+            self._take_routes,
+            self.gauges,
+            self.attempts,
+            self.callers.forget,
+            self.invoker.limit,
+            self.invoker.used,
+            self._take_doors,
         )
         self._request_s = request_s
         self._uplink: Uplink | None = None
@@ -143,6 +157,8 @@ class Worker:
             "http_swept": seen.swept.total(),
             "http_clients_left": seen.disconnects,
             **self.lag.gauges(),
+            "attempts_ended": self.attempts.ended,
+            "http_passed": 0 if self.passing is None else self.passing.passed,
             **{
                 f"{capability}_{what}": number
                 for capability, counted in self.asked.items()
@@ -158,7 +174,17 @@ class Worker:
         return self._uplink
 
     def _upward(self, tenant: str) -> Upward:
-        return Upward(tenant, self._ask, self.routes.find, self.invoker.invoke, self.asked)
+        return Upward(tenant, self._ask, self._find, self.invoker.invoke, self.asked)
+
+    def _find(self, ref: FunctionRef) -> Target:
+        """What this worker itself can run. Raises UnknownFunction."""
+        target = self.routes.find(ref)
+        if not runs_here(target):
+            raise UnknownFunction(f"Function not found: {ref.arn()}")
+        return target
+
+    async def _summon(self, cordon: str) -> str:
+        return await self._keeper.summon(cordon)
 
     async def _ask(self, operation: str, body: object) -> object:
         return await self._keeper.ask(operation, body)
@@ -181,7 +207,7 @@ class Worker:
     # ── from the keeper ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def _take_routes(self, replace: bool, rows: Sequence[Served], removed: Sequence[tuple[str, str]]) -> None:
-        before = {target.snapshot.digest for target in self.routes.targets()}
+        before = self._digests()
         if replace:
             self.routes.replace(rows)
         else:
@@ -190,17 +216,25 @@ class Worker:
             for served in rows:
                 self.routes.put(served)
         for served in rows:
-            self.invoker.reserve(served)
-        after = {target.snapshot.digest for target in self.routes.targets()}
-        for digest in before - after:
+            if any(map(runs_here, served.targets)):
+                self.invoker.reserve(served)
+        for digest in before - self._digests():
             self.cache.forget(digest)
         self.invoker.keep_only(self.routes.targets())
         self._preload(replace, rows)
 
+    def _digests(self) -> set[str]:
+        return {target.snapshot.digest for target in self.routes.targets() if runs_here(target)}
+
+    def _take_doors(self, pids: list[int]) -> None:
+        self.door.doors = frozenset(pids)
+
     def _preload(self, replace: bool, rows: Sequence[Served]) -> None:
         """What the first callers would wait for: a snapshot that was just deployed; after a start, when there may be
         thousands, the interpreters only. A failure is for the first caller to meet, and to mend."""
-        snapshots = {target.snapshot.digest: target.snapshot for served in rows for target in served.targets}
+        snapshots = {
+            target.snapshot.digest: target.snapshot for served in rows for target in served.targets if runs_here(target)
+        }
         for info in snapshots.values():
             if not replace:
                 self._begin(self.cache.load(info))

@@ -49,6 +49,8 @@ SIGTERM or Ctrl-C drains: what is under way is finished. A second one does not w
 @click.option("--port", metavar="N", help="Port to listen on; 0 takes a free one.  [default: 8080]")
 @click.option("--data", metavar="DIR", help="Directory of functions, snapshots, logs and usage.  [default: .isolet]")
 @click.option("--workers", metavar="N", help="Processes that run functions.  [default: one per CPU]")
+@click.option("--cordons", metavar="TIER=N,…", help="Workers of further trust tiers, which share no process.")
+@click.option("--door", metavar="TIER", help="Whose workers listen and pass on what is others'.  [default: standard]")
 @click.option(
     "--config",
     "path",
@@ -70,6 +72,8 @@ def serve(
     port: str | None,
     data: str | None,
     workers: str | None,
+    cordons: str | None,
+    door: str | None,
     path: Path | None,
     require_sandbox: bool | None,
     verbose: bool,
@@ -83,6 +87,8 @@ def serve(
         "port": port,
         "data": data,
         "workers": workers,
+        "cordons": cordons,
+        "door": door,
         "require_sandbox": require_sandbox,
     }
     config = configuration(ctx, path, arguments)
@@ -97,6 +103,8 @@ def serve(
 
     def ready(url: str) -> None:
         count = f"{config.workers} worker{'' if config.workers == 1 else 's'}"
+        if config.cordons:
+            count += "".join(f", {number} {tier}" for tier, number in config.cordons) + f"; door: {config.door}"
         console.say(f"isolet serves on {url} ({count}, data in {config.data})")
         sys.stdout.flush()
 

@@ -17,6 +17,7 @@ from .logs import logs
 from .options import write_examples
 from .secrets import secrets
 from .serve import serve
+from .tenants import tenants
 from .usage import usage
 
 _EPILOG = """\
@@ -49,6 +50,23 @@ def main() -> None:
 
 
 for _verb in (
-    *(serve, init, dev, deploy, list_, invoke, logs, usage, delete, secrets, keys, limits, languages, bench, doctor),
+    *(
+        serve,
+        init,
+        dev,
+        deploy,
+        list_,
+        invoke,
+        logs,
+        usage,
+        delete,
+        secrets,
+        keys,
+        limits,
+        tenants,
+        languages,
+        bench,
+        doctor,
+    ),
 ):
     main.add_command(_verb)

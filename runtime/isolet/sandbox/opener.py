@@ -9,7 +9,8 @@ Laws:
   end of the name. Everything else gets EACCES, and a line in the log, of which there are so many at the most.
 - What was looked at is what is opened: the name is copied first, and the worker may write over it as it likes. No call
   is ever passed on to the kernel to go on by itself.
-- connect leads to the keeper, whatever address it names: no address is read.
+- connect leads to the keeper, whatever address it names; a worker of the door, to the workers of other cordons that it
+  names. What the keeper is sent first says whose worker this is: the kernel would say that it is the supervisor.
 - No worker stops the supervisor: nothing here waits for one, and one that dies in the middle of a call only ends it.
 
 Source: Documentation/userspace-api/seccomp_filter.rst, section "Userspace Notification".
@@ -49,6 +50,9 @@ _SET_DESCRIPTOR, _AND_ANSWER = 1, 2
 _PATH_BYTES_MAX: Final = 4_096
 _PAGE_BYTES: Final = 4_096
 _HELD: Final = re.compile(r"/proc/self/fd/([0-9]{1,7})")
+# Of a sockaddr_un, what precedes the path; and the names of workers' sockets.
+_FAMILY_BYTES: Final = 2
+_SOCKET: Final = re.compile(r"[a-z0-9-]{1,64}\.sock")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 # What the kernel adds to the name of an open file that was removed.
 _DELETED: Final = " (deleted)"
@@ -64,9 +68,19 @@ class _Refused(Exception):
 class Opener:
     """Of one worker's process; made before its fork. `descriptors` are what the supervisor's loop is to watch."""
 
-    def __init__(self, name: str, directories: Directories, keeper: Path | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        directories: Directories,
+        keeper: Path | None = None,
+        greeting: bytes = b"",
+        neighbours: Path | None = None,
+    ) -> None:
+        """`greeting` is what the keeper hears first; `neighbours` the directory of sockets that may be connected to."""
         self._name = name
         self._keeper = keeper
+        self._greeting = greeting
+        self._neighbours = None if neighbours is None else os.fspath(neighbours)
         self._suffixes: dict[str, frozenset[str]] = {}
         for directory, suffixes in directories.items():
             for written in (os.fspath(directory), os.path.abspath(directory), os.path.realpath(directory)):
@@ -157,7 +171,7 @@ class Opener:
         machine = calls.machine()
         assert machine is not None, "a filter was installed"
         if number == calls.number("connect", machine):
-            self._connect(id, arguments[0])
+            self._connect(id, thread, arguments)
             return
         if number == calls.number("openat", machine):
             arguments = arguments[1:]
@@ -222,15 +236,25 @@ class Opener:
 
     # ── the keeper ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _connect(self, id: int, number: int) -> None:
-        """The worker's socket becomes one that is connected to the keeper."""
+    def _connect(self, id: int, thread: int, arguments: list[int]) -> None:
+        """The worker's socket becomes one that is connected to the keeper, or to a neighbour."""
         if self._keeper is None:
             raise _Refused("connecting")
+        number, address, *_ = arguments
+        neighbour = None if self._neighbours is None else self._neighbour(id, thread, address)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connected:
             connected.setblocking(False)
-            connected.connect(os.fspath(self._keeper))
+            connected.connect(neighbour or os.fspath(self._keeper))
+            if neighbour is None and self._greeting:
+                connected.send(self._greeting)  # a new socket has room for it
             self._add(id, connected.fileno(), _SET_DESCRIPTOR, number & 0xFFFFFFFF, os.O_CLOEXEC)
         self._answer(id, 0)
+
+    def _neighbour(self, id: int, thread: int, address: int) -> str | None:
+        """The socket that is named there, if it is a neighbour's."""
+        path = self._read_path(id, thread, address + _FAMILY_BYTES)
+        directory, name = os.path.split(path)
+        return path if directory == self._neighbours and _SOCKET.fullmatch(name) else None
 
     # ── answers ─────────────────────────────────────────────────────────────────────────────────────────────────
 
