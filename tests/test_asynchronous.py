@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 import uuid
 from pathlib import Path
@@ -169,6 +170,37 @@ async def test_tenant_with_too_many_events_is_refused(tmp_path: Path, monkeypatc
             await isolet.send("raises")
         assert refused.value.response["Error"]["Code"] == "TooManyRequestsException"
         assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
+
+
+async def test_events_that_are_throttled_are_delayed_and_all_of_them_are_run(tmp_path: Path) -> None:
+    async with running(tmp_path) as isolet:
+        bounds = isolet.server.keeper.bounds
+        await isolet.deploy("answers")
+        await bounds.set(TENANT, {"concurrency": "0"})
+        await asyncio.gather(*(isolet.send("answers") for _ in range(40)))
+        assert await isolet.asynchronous.books() == Books(40, 0, 0, 0, 40)
+        await bounds.set(TENANT, {"concurrency": "1", "requests_per_s": "100", "requests_burst": "2"})
+        await isolet.settled()
+        assert await isolet.asynchronous.books() == Books(40, 40, 0, 0, 0)
+        await isolet.server.worker.recorder.flush()
+        text = (await isolet.server.keeper._metrics_text()).decode()
+        for limit in ("concurrency", "requests_per_s"):
+            found = re.search(rf'isolet_limit_refusals_total{{limit="{limit}",tenant="{TENANT}"}} (\S+)', text)
+            assert found is not None
+            assert float(found[1]) >= 1
+
+
+async def test_a_function_is_not_asked_for_more_than_it_has_reserved(tmp_path: Path) -> None:
+    async with running(tmp_path) as isolet:
+        await isolet.deploy("naps")
+        client = isolet.cloud.client
+        await isolet.ask(client.put_function_concurrency, FunctionName="naps", ReservedConcurrentExecutions=1)
+        await asyncio.gather(*(isolet.send("naps") for _ in range(20)))
+        await isolet.settled()
+        assert await isolet.asynchronous.books() == Books(20, 20, 0, 0, 0)
+        await isolet.server.worker.recorder.flush()
+        text = (await isolet.server.keeper._metrics_text()).decode()
+        assert 'isolet_throttles_total{function="naps"} 0.0' in text, "one after the other, and none was refused"
 
 
 async def test_books_and_queue_are_in_the_metrics(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from isolet.errors import InvalidParameter, LimitExceeded
 from isolet.quota import DEFAULTS
 from isolet.storage.database import Database
 from isolet.storage.tenants import Tenants
-from isolet.tally import Tally
+from isolet.tally import LOG_BYTES, REQUESTS, Tally
 from keeping import TENANT, FakeWorker, deployed, run, running_keeper
 
 OTHER = "111122223333"
@@ -92,5 +92,26 @@ def test_a_change_that_is_refused_is_none_and_two_at_once_are_both(tmp_path: Pat
         with pytest.raises(LimitExceeded, match="deploy elsewhere"):
             bounds.require_slot(OTHER)
         await database.close()
+
+    run(main)
+
+
+def test_a_bucket_whose_rate_was_set_begins_anew_and_no_other(tmp_path: Path) -> None:
+    async def main() -> None:
+        tally = Tally(2)
+        async with running_keeper(tmp_path, tally=tally) as keeper:
+            keeper.bounds.require_slot(TENANT)
+            await keeper.bounds.set(TENANT, {"requests_per_s": "0.001", "requests_burst": "10"})
+            slot = tally.slot_of(TENANT)
+            assert slot is not None
+            now_s = keeper._clock.monotonic_s()
+            for bucket, rate, burst in ((REQUESTS, 0.001, 10), (LOG_BYTES, 4 << 20, 32 << 20)):
+                assert tally.take(slot, bucket, now_s, rate, burst, 7) == 7
+            used = keeper.bounds.used(TENANT, now_s)
+            assert used == {"requests_burst": 7, "log_burst_bytes": 7}
+            await keeper.bounds.set(TENANT, {"kv_bytes": "5"})
+            assert keeper.bounds.used(TENANT, now_s) == used
+            await keeper.bounds.set(TENANT, {"requests_per_s": "1"})
+            assert keeper.bounds.used(TENANT, now_s) == {"requests_burst": 0, "log_burst_bytes": 7}
 
     run(main)

@@ -139,6 +139,13 @@ def test_a_faster_rate_holds_at_once() -> None:
     assert quota.take(full_s, 100.05, 1000.0, 100, 1000)[0] == 50
 
 
+def test_a_bucket_that_was_given_another_rate_begins_anew() -> None:
+    bucket = Bucket()
+    assert [bucket.take(10.0, 0.1, 2) for _ in range(3)] == [True, True, False]
+    assert [bucket.take(10.0, 0.2, 2) for _ in range(3)] == [True, True, False]
+    assert [bucket.take(10.0, 0.2, 1) for _ in range(2)] == [True, False]
+
+
 def test_a_bucket_of_one_gives_one_each_time() -> None:
     bucket = Bucket()
     assert [bucket.take(now_s, 2.0, 1.0) for now_s in (10.0, 10.0, 10.4, 10.5, 10.6, 11.0)] == [

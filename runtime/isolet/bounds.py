@@ -3,6 +3,7 @@
 Laws:
 - When `set` or `reset` returns, the new values are on the disk, and every attached worker holds the tenant to them;
   the keeper's own parts ask here each time. A worker that joins is told all (fleet.py).
+- A bucket whose rate or size was set begins anew, full: whoever is given more has it at once.
 - A tenant of whom a worker has a function has a slot in what workers count together.
 """
 
@@ -112,7 +113,12 @@ class Bounds(Quotas):
         def edited(old: TenantSettings) -> TenantSettings:
             return replace(old, limits=edit(old.limits))
 
+        before = [(self.value(account, rate), self.value(account, burst)) for _, rate, burst in _BUCKETS]
         await self._tenants.change(account, edited)
+        slot = self._tally.slot_of(account)
+        for (bucket, rate, burst), old in zip(_BUCKETS, before, strict=True):
+            if slot is not None and old != (self.value(account, rate), self.value(account, burst)):
+                self._tally.refill(slot, bucket)
         await self._tell(account)
 
     async def shown(self, account: str) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ Laws:
 - A tenant has every limit: its default, or what the operator set in its place, in the range that the table gives.
 - A bucket lets pass at most `rate · t + burst` in any time t, whatever is asked for and when. What it refuses costs
   nothing of it.
-- Whoever changes a limit does not wait for what the former one would have taken to fill a bucket again.
+- No bucket takes longer to fill than its present rate needs for all of it, whatever the former one was.
 """
 
 from __future__ import annotations
@@ -186,14 +186,18 @@ def wait_s(full_s: float, now_s: float, rate: float, burst: float, wanted: int =
 
 
 class Bucket:
-    """One process's own. Times are seconds of a monotonic clock, given by the caller."""
+    """One process's own. Times are seconds of a monotonic clock, given by the caller. One whose rate or size is another
+    than before begins anew, full."""
 
-    __slots__ = ("full_s",)
+    __slots__ = ("_of", "full_s")
 
     def __init__(self) -> None:
         self.full_s = 0.0
+        self._of: tuple[float, float] | None = None
 
     def take(self, now_s: float, rate: float, burst: float) -> bool:
         """Takes one, if there is one."""
+        if self._of != (rate, burst):
+            self._of, self.full_s = (rate, burst), 0.0
         taken, self.full_s = take(self.full_s, now_s, rate, burst, 1)
         return taken == 1

@@ -92,6 +92,15 @@ class Tally:
             slot = self._slot_of[number] = self.reserved_slots + at
         return slot
 
+    def refill(self, slot: int, bucket: int) -> None:
+        """What was taken of a tenant's bucket is forgotten: it has another rate, or size."""
+        at = (slot - self.reserved_slots) * BUCKETS + bucket
+        fcntl.lockf(self._file, fcntl.LOCK_EX, 1, at)
+        try:
+            self._fulls[at] = 0.0
+        finally:
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, at)
+
     # ── buckets ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def take(self, slot: int, bucket: int, now_s: float, rate: float, burst: float, wanted: int) -> int:

@@ -122,7 +122,8 @@ class Kv:
             return await self._database.write(job)
         except CallRefused as refused:
             if refused.kind == "LimitExceeded":
-                self._quotas.refuse(tenant, "kv_bytes")
+                kept = await self.used(tenant)
+                self._quotas.refuse(tenant, "kv_entries" if kept["kv_entries"] >= room.entries else "kv_bytes")
             raise
 
     async def used(self, tenant: str) -> dict[str, int]:
