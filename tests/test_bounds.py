@@ -99,7 +99,7 @@ def test_a_change_that_is_refused_is_none_and_two_at_once_are_both(tmp_path: Pat
 def test_a_bucket_whose_rate_was_set_begins_anew_and_no_other(tmp_path: Path) -> None:
     async def main() -> None:
         tally = Tally(2)
-        async with running_keeper(tmp_path, tally=tally) as keeper:
+        async with running_keeper(tmp_path, tallies={"standard": tally}) as keeper:
             keeper.bounds.require_slot(TENANT)
             await keeper.bounds.set(TENANT, {"requests_per_s": "0.001", "requests_burst": "10"})
             slot = tally.slot_of(TENANT)

@@ -3,7 +3,8 @@
 Laws:
 - When `set` or `reset` returns, the new values are on the disk, and every attached worker holds the tenant to them;
   the keeper's own parts ask here each time. A worker that joins is told all (fleet.py).
-- A bucket whose rate or size was set begins anew, full: whoever is given more has it at once.
+- A bucket whose rate or size was set begins anew, full: whoever is given more has it at once. (That of a tenant with
+  workers of its own, which the keeper does not reach, fills at its present rate.)
 - A tenant of whom a worker has a function has a slot in what workers count together.
 """
 
@@ -115,10 +116,12 @@ class Bounds(Quotas):
 
         before = [(self.value(account, rate), self.value(account, burst)) for _, rate, burst in _BUCKETS]
         await self._tenants.change(account, edited)
-        slot = self._tally.slot_of(account)
+        tally = self._tallies.get(self._home(account))
+        slot = None if tally is None else tally.slot_of(account)
         for (bucket, rate, burst), old in zip(_BUCKETS, before, strict=True):
-            if slot is not None and old != (self.value(account, rate), self.value(account, burst)):
-                self._tally.refill(slot, bucket)
+            changed = old != (self.value(account, rate), self.value(account, burst))
+            if changed and tally is not None and slot is not None:
+                tally.refill(slot, bucket)
         await self._tell(account)
 
     async def shown(self, account: str) -> list[dict[str, Any]]:
