@@ -248,6 +248,30 @@ def test_result_that_is_made_in_steps_takes_turns(cpu: CpuClock) -> None:
     assert served.count("a") >= 3, "others have their turns between its steps"
 
 
+def test_result_under_way_comes_before_those_that_have_not_begun(cpu: CpuClock) -> None:
+    """Of one function: results are large, and only one is held at a time."""
+    scheduler = Scheduler(ManualLoop(), turn_s=0)
+    made = []
+
+    class Large(Guest):
+        def ended(self, result: bytes | None, error: Exception | None) -> None:
+            if result == b"raw":
+                made.append(f"{self.name} has run")
+                scheduler.go_on(self, spin(cpu, 200, slices=3))
+            else:
+                made.append(f"{self.name} is made")
+
+    def raw() -> Generator[None, None, bytes]:
+        yield None
+        return b"raw"
+
+    for name in "123":
+        scheduler.submit(Large(name, "bad/f", raw()))
+    while scheduler.runnable:
+        scheduler.step()
+    assert made == [f"{name} {what}" for name in "123" for what in ("has run", "is made")]
+
+
 def test_thousand_spinners_get_one_tenants_share(cpu: CpuClock) -> None:
     scheduler = Scheduler(ManualLoop())
     for number in range(1000):

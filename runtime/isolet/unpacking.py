@@ -26,6 +26,9 @@ PIECE_BYTES = 4 * limits.KIB
 # What is decoded at one go: so many bytes, and so many of them that may begin an array or a map (600 ns each).
 QUICK_BYTES_MAX = 16 * limits.KIB
 QUICK_CONTAINERS_MAX = 1_024
+# Of a long text or binary, characters or bytes; the latter by threes, for base64.
+LEAF_PIECE = 96 * limits.KIB
+assert LEAF_PIECE % 3 == 0, "base64 of pieces is that of the whole"
 # Room around a piece in the decoder's buffer.
 _BUFFER_BYTES = 2 * PIECE_BYTES
 
@@ -141,11 +144,12 @@ class _Walk:
         # What was looked at since the last yield.
         self._spent = 0
 
-    def value(self, at: int, depth: int) -> Steps:
-        """The value at `at`, and where it ends; it may be `depth` containers deep."""
+    def value(self, at: int, depth: int, is_body: bool = False) -> Steps:
+        """The value at `at`, and where it ends; it may be `depth` containers deep. `is_body`: it is the `body` of what
+        is likely to be an HTTP function's result, which nobody renders as JSON."""
         is_map, count, inside = _header(self.raw, at)
         if count < 0:
-            return self._leaf(at, inside)
+            return (yield from self._leaf(at, inside, is_body))
         if depth == 0:
             raise AbiViolation(f"nested more than {limits.OUTCOME_DEPTH_MAX} deep")
         most = limits.OUTCOME_MAP_LEN_MAX if is_map else limits.OUTCOME_ARRAY_LEN_MAX
@@ -206,7 +210,8 @@ class _Walk:
                 key, at = self._key(at)
                 if self.rendered is not None:
                     self.rendered.add(("," if whole else "") + _encode(key) + ":")
-                whole[key], at = yield from self.value(at, depth)
+                is_body = key == "body" and depth == limits.OUTCOME_DEPTH_MAX - 2
+                whole[key], at = yield from self.value(at, depth, is_body)
             if len(whole) != before + some:
                 raise AbiViolation("a map has the same key twice")
         return whole, at
@@ -219,17 +224,28 @@ class _Walk:
         self._spent += end - at
         return key, end
 
-    def _leaf(self, at: int, end: int) -> tuple[Any, int]:
+    def _leaf(self, at: int, end: int, is_body: bool) -> Steps:
         if end > len(self.raw):
             raise ValueError("Unpack failed: incomplete input")
         value = msgpack.unpackb(self.raw[at:end], max_ext_len=0)
         self._spent += end - at
         if self.rendered is not None:
             if type(value) in (str, bytes):
-                self.rendered.add_leaf(value)
+                if is_body or len(value) <= LEAF_PIECE:
+                    self.rendered.add_leaf(value)
+                else:
+                    yield from self._long(value, self.rendered)
             else:
                 self.rendered.add_inner([value], True)
         return value, end
+
+    def _long(self, value: str | bytes, rendered: Rendered) -> Generator[None, None, None]:
+        """A long text or binary: 6 MB take 16 ms at one go."""
+        rendered.add('"')
+        for at in range(0, len(value), LEAF_PIECE):
+            yield
+            rendered.add(_encode(value[at : at + LEAF_PIECE])[1:-1])
+        rendered.add('"')
 
     def _piece(self, kind: bytes, some: int, at: int, depth: int) -> tuple[Any, int] | None:
         """The next `some` elements or entries, and where they end; None if they are not all within PIECE_BYTES."""

@@ -88,6 +88,8 @@ class Isolate:
     _hurried = False
     # Fuel of its slices once it has had two; 0: the template's.
     _slice_fuel = 0
+    # The charges that end a slice.
+    _debt_max = _SLICE_FUEL
     # Whether a slice took long by the clock.
     _suspected = False
     _frame: Frame | None = None
@@ -368,6 +370,7 @@ class Isolate:
                 return
             sized = max(_SLICE_FUEL_MIN, fuel * _SLICE_SLOW_NS // (2 * took_ns))
             template.slice_fuel = min(template.slice_fuel, sized)
+            self._debt_max = sized
             template.penance_ends_ns = perf_counter_ns() + _SLICE_PENANCE_NS
         elif perf_counter_ns() < template.penance_ends_ns:
             sized = min(2 * fuel, template.slice_fuel)
@@ -475,7 +478,7 @@ class Isolate:
         at its next chance.
         """
         self._debt += fuel
-        if self._debt >= (self._slice_fuel or _SLICE_FIRST_FUEL) and not self._hurried:
+        if self._debt >= self._debt_max and not self._hurried:
             set_yield_interval(self._context, 1)
             self._pay()
             self._hurried = True
