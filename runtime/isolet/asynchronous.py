@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from . import limits
@@ -177,10 +177,10 @@ class Asynchronous:
         while True:
             self._news.clear()
             taken = self._lanes.take(self._clock.monotonic_s(), self._workers)
-            if taken:
-                await self._claim(taken)
-            else:
-                await self._pause()
+            for tenant, events in _by_tenant(taken).items():
+                # Not awaited here: one tenant's commit is not another's turn.
+                self._begin(self._claim(tenant, events))
+            await self._pause()
 
     def _workers(self, cordon: str) -> int:
         """How many a cordon has, or may have as soon as they are wanted."""
@@ -196,18 +196,18 @@ class Asynchronous:
         except TimeoutError:
             pass
 
-    async def _claim(self, taken: list[Waiting]) -> None:
+    async def _claim(self, tenant: str, taken: list[Waiting]) -> None:
         by_id = {waiting.id: waiting for waiting in taken}
-        claimed = await self._insist(lambda: self._queue.claim(list(by_id), self._now_ms()))
+        claimed = await self._insist(lambda: self._queue.claim(list(by_id), self._now_ms(), tenant))
         for one in claimed:
-            self._begin(one, by_id.pop(one.event.id))
+            self._begin(self._attempt(one, by_id.pop(one.event.id)))
         for gone in by_id.values():
             self._lanes.ended(gone)
             self._lanes.gone(gone.tenant, gone.bytes)
         self._note_quiet()
 
-    def _begin(self, claimed: Claimed, waiting: Waiting) -> None:
-        attempt = asyncio.ensure_future(self._attempt(claimed, waiting))
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        attempt = asyncio.ensure_future(work)
         self._attempts.add(attempt)
         attempt.add_done_callback(self._attempts.discard)
 
@@ -215,8 +215,8 @@ class Asynchronous:
 
     async def _attempt(self, claimed: Claimed, waiting: Waiting) -> None:
         event = claimed.event
-        ending = self._refusal(claimed) or await self._run(event, waiting)
-        told = await self._insist(lambda: self._queue.end(event.id, ending, self._now_ms()))
+        ending = self._refusal(claimed) or await self._run(claimed, waiting)
+        told = await self._insist(lambda: self._queue.end(event.id, ending, self._now_ms(), event.tenant))
         if ending.ended is Ended.THROTTLED and told is not None:
             pause_s = max(0, told[0].due_ms - self._now_ms()) / 1000
             self._lanes.refused(waiting, self._clock.monotonic_s(), pause_s)
@@ -254,7 +254,8 @@ class Asynchronous:
             return Ending(Ended.REFUSED, message=unknown.message)
         return None
 
-    async def _run(self, event: Event, waiting: Waiting) -> Ending:
+    async def _run(self, claimed: Claimed, waiting: Waiting) -> Ending:
+        event = claimed.event
         account = owner(self._fleet.home(waiting.tenant))
         if account is not None and self.summon is not None:
             try:
@@ -269,7 +270,7 @@ class Asynchronous:
         timeout_s = self._fleet.table.find(FunctionRef(event.tenant, event.name, event.qualifier)).timeout_s
         try:
             async with asyncio.timeout(timeout_s + limits.ATTEMPT_GRACE_S):
-                return _ending(await member.link.request("attempt", _plain(event)))
+                return _ending(await member.link.request("attempt", _plain(event, claimed.wants_result)))
         except WorkerLost as lost:
             return Ending(Ended.LOST, message=lost.message)
         except TimeoutError:
@@ -341,7 +342,14 @@ class Asynchronous:
         return self._clock.monotonic_s() + max(0, due_ms - now_ms) / 1000
 
 
-def _plain(event: Event) -> list[Any]:
+def _by_tenant(taken: list[Waiting]) -> dict[str, list[Waiting]]:
+    found: dict[str, list[Waiting]] = {}
+    for waiting in taken:
+        found.setdefault(waiting.tenant, []).append(waiting)
+    return found
+
+
+def _plain(event: Event, wants_result: bool) -> list[Any]:
     """The body of an `attempt` (front/attempts.py)."""
     return [
         event.request_id,
@@ -352,6 +360,7 @@ def _plain(event: Event) -> list[Any]:
         event.client_context,
         event.trace_id,
         event.depth,
+        wants_result,
     ]
 
 

@@ -110,6 +110,10 @@ BULK_CHUNK_ELEMENTS = 2
 TURN_S = 0.0003
 # How often a worker looks how late its loop is.
 LAG_STEP_S = 0.02
+# After so long a thread that waits for the interpreter's lock asks for it aloud, and gets it at the next bytecode. The
+# database's thread asks after each call of SQLite's: with Python's own 5 ms, beside a loop that is busy, its jobs took
+# a hundred times as long as their work.
+SWITCH_S = 0.000_25
 # A guest's own calls, on the machine's stack. CPython recurses through C up to 1,000 deep before it says
 # RecursionError, and a level of the worst kind (`__getattr__`, `__len__`) takes 1.7 KB: less would be a trap. Pages are
 # only used as deep as a guest goes.
@@ -487,6 +491,8 @@ SCHEDULES_AT_ONCE = 100
 # Writes that share one transaction and its fsync (about 1 ms): enough to be rid of it, few enough that one slow
 # batch delays nobody noticeably.
 DATABASE_BATCH_MAX = 512
+# For so long jobs join a batch: what somebody who comes now waits for before its own.
+DATABASE_BATCH_S = 0.005
 # How long a new keeper waits for the one it replaces to let go of the database.
 DATABASE_LOCK_S = 5.0
 # A worker that does not take a routing table within this time is cut off; it connects again and gets all of it.

@@ -356,6 +356,7 @@ def run_keeper(config: Config, path: Path, crews: Crews, ready: Ready) -> None:
             await listener.close()
             await keeper.close()
 
+    sys.setswitchinterval(limits.SWITCH_S)
     # The standard loop: builds are child processes, and nothing here is on the path of an invocation.
     asyncio.run(live())
 
@@ -514,7 +515,7 @@ async def embedded(config: Config) -> AsyncIterator[Embedded]:
         logger.info(warning)
     # The database's thread must get the interpreter's lock beside guests that compute. It asks for it aloud only after
     # this long without being woken, and each turn of the loop, a millisecond, wakes it in vain.
-    sys.setswitchinterval(limits.TURN_S / 4)
+    sys.setswitchinterval(limits.SWITCH_S)
     sockets = bind(config.host, config.port, 1)
     tally = Tally(1)
     keeper = make_keeper(config, TestPair.ALWAYS, tally)

@@ -25,7 +25,7 @@ class Keeper:
         return self.answer or [True] * len(body)
 
 
-async def submitted(keeper: Keeper, *sizes: int) -> list[Exception | None]:
+async def submitted(keeper: Keeper, *sizes: int, tenants: str = "a") -> list[Exception | None]:
     acceptance, ended = Acceptance(keeper), asyncio.Event()
     results: dict[int, Exception | None] = {}
 
@@ -36,7 +36,9 @@ async def submitted(keeper: Keeper, *sizes: int) -> list[Exception | None]:
             ended.set()
 
     for number, size in enumerate(sizes):
-        acceptance.submit([number], size, lambda error, number=number: done(number, error))  # type: ignore[misc]
+        acceptance.submit(
+            [number, tenants[number % len(tenants)]], size, lambda error, number=number: done(number, error)
+        )  # type: ignore[misc]
     async with asyncio.timeout(10):
         await ended.wait()
     return [results[number] for number in range(len(sizes))]
@@ -45,7 +47,14 @@ async def submitted(keeper: Keeper, *sizes: int) -> list[Exception | None]:
 async def test_events_of_one_turn_are_one_message() -> None:
     keeper = Keeper()
     assert await submitted(keeper, 1, 2, 3) == [None, None, None]
-    assert keeper.messages == [[[0], [1], [2]]]
+    assert keeper.messages == [[[0, "a"], [1, "a"], [2, "a"]]]
+
+
+async def test_each_tenant_has_messages_of_its_own() -> None:
+    """One's commit is not another's."""
+    keeper = Keeper()
+    await submitted(keeper, 1, 1, 1, tenants="ab")
+    assert keeper.messages == [[[0, "a"], [2, "a"]], [[1, "b"]]]
 
 
 async def test_large_events_are_several_messages() -> None:

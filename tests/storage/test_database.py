@@ -35,8 +35,8 @@ def numbers(db: sqlite3.Connection) -> list[int]:
     return [row[0] for row in db.execute("SELECT number FROM numbers ORDER BY number")]
 
 
-async def opened(path: Path) -> Database:
-    database = Database(path)
+async def opened(path: Path, **settings: float) -> Database:
+    database = Database(path, **settings)
     await database.open()
     await database.write(lambda db: db.execute("CREATE TABLE IF NOT EXISTS numbers (number INTEGER PRIMARY KEY)"))
     return database
@@ -102,7 +102,7 @@ async def held(database: Database) -> Callable[[], None]:
 
 def test_writes_that_wait_together_share_a_commit(tmp_path: Path) -> None:
     async def main() -> None:
-        database = await opened(tmp_path / "db")
+        database = await opened(tmp_path / "db", batch_s=60)
         before = database.commits
         release = await held(database)
         writes = [asyncio.ensure_future(database.write(insert(number))) for number in range(200)]
@@ -111,6 +111,44 @@ def test_writes_that_wait_together_share_a_commit(tmp_path: Path) -> None:
         await asyncio.gather(*writes)
         assert database.commits == before + 1
         assert await database.read(numbers) == list(range(200))
+        await database.close()
+
+    run(main)
+
+
+def test_tenants_take_turns_whatever_they_have_waiting(tmp_path: Path) -> None:
+    order = []
+
+    def job(name: str) -> Callable[[sqlite3.Connection], None]:
+        return lambda _: order.append(name)
+
+    async def main() -> None:
+        database = await opened(tmp_path / "db", batch_s=60)
+        release = await held(database)
+        asked = [database.write(job(f"{whose}{n}"), whose) for whose in ("a", "b", "") for n in range(4)]
+        asked.append(database.write(job("c0"), "c"))
+        writes = [asyncio.ensure_future(one) for one in asked]
+        await asyncio.sleep(0)
+        release()
+        await asyncio.gather(*writes)
+        await database.close()
+
+    run(main)
+    assert order == ["a0", "b0", "0", "c0", "a1", "b1", "1", "a2", "b2", "2", "a3", "b3", "3"]
+
+
+def test_batch_ends_when_its_time_is_over(tmp_path: Path) -> None:
+    """A job each, where no time is given: nobody waits for more than one before its own."""
+
+    async def main() -> None:
+        database = await opened(tmp_path / "db", batch_s=0)
+        before = database.commits
+        release = await held(database)
+        writes = [asyncio.ensure_future(database.write(insert(number))) for number in range(20)]
+        await asyncio.sleep(0)
+        release()
+        await asyncio.gather(*writes)
+        assert database.commits == before + 20
         await database.close()
 
     run(main)

@@ -126,7 +126,7 @@ def test_keeper_that_starts_takes_back_what_was_under_way(tmp_path: Path) -> Non
         waiting, lost = await queue.restore(NOW_MS + 5)
         assert (waiting.name, waiting.losses, waiting.due_ms) == ("g", 0, NOW_MS)
         assert (lost.name, lost.losses, lost.due_ms) == ("f", 1, NOW_MS + 1_005)
-        ((got, _),) = await queue.claim([lost.id], NOW_MS)
+        (got,) = [one.event for one in await queue.claim([lost.id], NOW_MS)]
         assert got.counts.attempts == 2
         assert (await queue.books()).balance == 0
 

@@ -1,4 +1,4 @@
-"""Events on their way to the keeper, which makes them durable: those of one turn of the loop in one message.
+"""Events on their way to the keeper, which makes them durable: those of one tenant and turn of the loop in one message.
 
 Law: `done` is called once for every event: with None when it is durable, else with the reason why it is not.
 """
@@ -15,6 +15,9 @@ from ..errors import HostError, IsoletError, Throttled
 # (operation, body) → reply, of the keeper.
 Ask = Callable[[str, Any], Awaitable[Any]]
 Done = Callable[[Exception | None], None]
+
+# Where an event, as a list, has its tenant.
+_TENANT = 1
 
 
 class Acceptance:
@@ -39,9 +42,13 @@ class Acceptance:
         if not self._events:
             return
         events, self._events, self._bytes = self._events, [], 0
-        task = asyncio.ensure_future(self._send(events))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        by_tenant: dict[str, list[tuple[list[Any], Done]]] = {}
+        for event, done in events:
+            by_tenant.setdefault(event[_TENANT], []).append((event, done))
+        for some in by_tenant.values():
+            task = asyncio.ensure_future(self._send(some))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
 
     async def _send(self, events: list[tuple[list[Any], Done]]) -> None:
         try:

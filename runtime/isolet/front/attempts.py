@@ -1,7 +1,8 @@
 """Attempts of asynchronous invocations: what the keeper has this worker run.
 
 An attempt is an invocation like any other: admitted or refused, billed, recorded; only its answer goes to the keeper,
-as `[how it ended, executed version, JSON, message]` (retry.Ended says how).
+as `[how it ended, executed version, JSON, message]` (retry.Ended says how). The JSON of a success goes only where
+somebody is told of it: six megabytes each would fill the link for nobody.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class Attempts:
         client_context: bytes,
         trace_id: str,
         depth: int,
+        wants_result: bool = True,
     ) -> list[Any]:
         try:
             target = self._find(FunctionRef(tenant, name, qualifier))
@@ -74,7 +76,9 @@ class Attempts:
             outcome = await self._invoke(invocation)
             if outcome.error is not None:
                 raise outcome.error
-            return [Ended.SUCCEEDED, target.version, payload.render_json(outcome.value, outcome.rendered), ""]
+            # Rendered in any case: a result that JSON cannot say is a failure.
+            result = payload.render_json(outcome.value, outcome.rendered)
+            return [Ended.SUCCEEDED, target.version, result if wants_result else b"", ""]
         except GuestError as error:
             answer = wire.function_error(error, request_id, target.runtime)
             return [Ended.FAILED, target.version, answer, json.loads(answer)["errorMessage"]]

@@ -4,7 +4,9 @@ Laws:
 - `write` returns only after its transaction is on the disk (WAL, synchronous=FULL).
 - Group commit: the writes that wait together share one transaction and one fsync, each in its own savepoint; a job that
   raises is undone alone, and a commit that fails fails every job in it.
-- A `read` sees every write that was awaited before it was asked for.
+- Those for whom jobs are (tenants) take turns, job by job, and no batch begins another job after DATABASE_BATCH_S: who
+  has a thousand waiting delays another's one by a batch.
+- A `read` sees every write that was awaited before it was asked for. Jobs for one are run in their order.
 - One process owns the file (locking_mode=EXCLUSIVE); the lock goes with the process, however it ends.
 - SQLite's errors leave here as StorageUnavailable, in words.
 
@@ -18,9 +20,10 @@ import asyncio
 import contextlib
 import logging
 import os
-import queue
 import sqlite3
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,13 +60,68 @@ class _Task:
             self.future.set_result(self.result)
 
 
+class _Turns:
+    """What waits for the thread: those for whom it is take turns. Filled by the loop, emptied by the thread."""
+
+    def __init__(self) -> None:
+        self._news = threading.Condition()
+        self._waiting: dict[str, deque[_Task]] = {}
+        self._ring: deque[str] = deque()
+        self._closed = False
+
+    def __len__(self) -> int:
+        with self._news:
+            return sum(map(len, self._waiting.values()))
+
+    def put(self, whose: str, task: _Task) -> None:
+        with self._news:
+            waiting = self._waiting.get(whose)
+            if waiting is None:
+                waiting = self._waiting[whose] = deque()
+                self._ring.append(whose)
+            waiting.append(task)
+            self._news.notify()
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        with self._news:
+            self._closed = True
+            self._news.notify()
+
+    def take(self) -> _Task | None:
+        """The next; waits for one. None when closed and nothing is left."""
+        with self._news:
+            while not self._ring and not self._closed:
+                self._news.wait()
+            return self._next()
+
+    def take_now(self) -> _Task | None:
+        """The next, if there is one."""
+        if not self._ring:
+            return None
+        with self._news:
+            return self._next()
+
+    def _next(self) -> _Task | None:
+        if not self._ring:
+            return None
+        whose = self._ring.popleft()
+        waiting = self._waiting[whose]
+        task = waiting.popleft()
+        if waiting:
+            self._ring.append(whose)
+        else:
+            del self._waiting[whose]
+        return task
+
+
 class Database:
     """Made by the keeper only. `await open()` first; `close()` waits for what was asked before it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, batch_s: float = limits.DATABASE_BATCH_S) -> None:
         self.path = path
-        # None ends the thread.
-        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._batch_s = batch_s
+        self._tasks = _Turns()
         self._thread: threading.Thread | None = None
         self._closing = False
         # Transactions committed so far, for tests and metrics: far fewer than writes when many wait together.
@@ -78,26 +136,27 @@ class Database:
         self._thread.start()
         await opened
 
-    async def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        """What `job` returned, once durable. Raises what it raised (nothing was written then); StorageUnavailable."""
-        return await self._submit(job, writes=True)
+    async def write(self, job: Callable[[sqlite3.Connection], T], whose: str = "") -> T:
+        """What `job` returned, once durable. Raises what it raised (nothing was written then); StorageUnavailable.
+        `whose` turn it takes: a tenant's, or that of all who are nobody's."""
+        return await self._submit(job, True, whose)
 
-    async def read(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._submit(job, writes=False)
+    async def read(self, job: Callable[[sqlite3.Connection], T], whose: str = "") -> T:
+        return await self._submit(job, False, whose)
 
     async def close(self) -> None:
         if self._thread is None or self._closing:
             return
         self._closing = True
-        self._tasks.put(None)
+        self._tasks.close()
         await asyncio.to_thread(self._thread.join)
 
-    async def _submit(self, job: Callable[[sqlite3.Connection], T], writes: bool) -> T:
+    async def _submit(self, job: Callable[[sqlite3.Connection], T], writes: bool, whose: str) -> T:
         if self._thread is None or self._closing:
             raise StorageUnavailable(f"the database {self.path} is closed")
         loop = asyncio.get_running_loop()
         task = _Task(job, writes, loop.create_future(), loop)
-        self._tasks.put(task)
+        self._tasks.put(whose, task)
         result: T = await task.future
         return result
 
@@ -113,40 +172,30 @@ class Database:
             return
         _deliver([start])
         with contextlib.closing(connection):
-            while (batch := self._next_batch()) is not None:
-                self._perform(connection, batch)
-                _deliver(batch)
+            while (first := self._tasks.take()) is not None:
+                _deliver(self._perform(connection, first))
 
-    def _next_batch(self) -> list[_Task] | None:
-        """Everything that waits, at least one; None when closed and nothing is left."""
-        first = self._tasks.get()
-        if first is None:
-            return None
-        batch = [first]
-        while len(batch) < limits.DATABASE_BATCH_MAX:
-            try:
-                task = self._tasks.get_nowait()
-            except queue.Empty:
-                break
-            if task is None:
-                self._tasks.put(None)  # Nothing comes after it: `_submit` refuses once closing.
-                break
-            batch.append(task)
-        return batch
-
-    def _perform(self, connection: sqlite3.Connection, batch: list[_Task]) -> None:
-        """Runs the jobs in order, in one transaction if any of them writes."""
-        writes = any(task.writes for task in batch)
+    def _perform(self, connection: sqlite3.Connection, first: _Task) -> list[_Task]:
+        """Runs what waits, in turn, in one transaction from the first write on; answers all that it ran."""
+        batch: list[_Task] = []
+        task: _Task | None = first
+        writes = False
+        ends_s = time.monotonic() + self._batch_s
         try:
-            if writes:
-                connection.execute("BEGIN IMMEDIATE")
-            for task in batch:
+            while task is not None:
+                batch.append(task)
+                if task.writes and not writes:
+                    connection.execute("BEGIN IMMEDIATE")
+                    writes = True
                 _perform_one(connection, task)
+                full = len(batch) >= limits.DATABASE_BATCH_MAX or time.monotonic() >= ends_s
+                task = None if full else self._tasks.take_now()
             if writes:
                 connection.execute("COMMIT")
                 self.commits += 1
         except sqlite3.Error as reason:
             self._undo(connection, batch, unavailable(self.path, reason))
+        return batch
 
     def _undo(self, connection: sqlite3.Connection, batch: list[_Task], error: StorageUnavailable) -> None:
         """Nothing of this batch is on the disk: every job of it failed, also those that had gone well."""

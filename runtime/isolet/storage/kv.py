@@ -85,7 +85,7 @@ class Kv:
             ).fetchone()
             return None if row is None else {"value": row[0], "version": row[1]}
 
-        return await self._database.read(job)
+        return await self._database.read(job, tenant)
 
     async def put(
         self,
@@ -119,7 +119,7 @@ class Kv:
             return {"version": version}
 
         try:
-            return await self._database.write(job)
+            return await self._database.write(job, tenant)
         except CallRefused as refused:
             if refused.kind == "LimitExceeded":
                 kept = await self.used(tenant)
@@ -128,7 +128,7 @@ class Kv:
 
     async def used(self, tenant: str) -> dict[str, int]:
         """What the tenant keeps, by the names of its limits."""
-        entries, size = await self._database.read(lambda db: _kept(db, tenant))
+        entries, size = await self._database.read(lambda db: _kept(db, tenant), tenant)
         return {"kv_entries": entries, "kv_bytes": size}
 
     async def delete(self, tenant: str, namespace: str, key: str, if_version: int | None = None) -> bool:
@@ -145,7 +145,7 @@ class Kv:
             _count(db, tenant, -1, -row[2])
             return _is_there(row, now_ms)
 
-        return await self._database.write(job)
+        return await self._database.write(job, tenant)
 
     async def keys(
         self, tenant: str, namespace: str, prefix: str, limit: int = limits.KV_LIST_DEFAULT, after: str = ""
@@ -162,7 +162,7 @@ class Kv:
             ).fetchall()
             return {"keys": [row[0].decode() for row in rows[:limit]], "more": len(rows) > limit}
 
-        return await self._database.read(job)
+        return await self._database.read(job, tenant)
 
     # ── what is over ────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -79,6 +79,7 @@ class Stored(NamedTuple):
 class Claimed(NamedTuple):
     event: Event
     ends_ms: int  # it is too old from then on
+    wants_result: bool = True  # whether somebody is told what a success answers
 
 
 class Totals(NamedTuple):
@@ -121,10 +122,13 @@ class EventQueue:
 
     async def accept(self, events: Sequence[Accepted], now_ms: int) -> list[int | None]:
         """The id of each, once all are durable; None for one whose request id is known: it was accepted before."""
-        return await self._database.write(lambda db: accept(db, events, now_ms))
+        tenants = {event.tenant for event in events}
+        whose = tenants.pop() if len(tenants) == 1 else ""
+        return await self._database.write(lambda db: accept(db, events, now_ms), whose)
 
-    async def claim(self, ids: Iterable[int], now_ms: int) -> list[Claimed]:
-        """Those of them that are there, each with an attempt counted that the caller may now run."""
+    async def claim(self, ids: Iterable[int], now_ms: int, tenant: str = "") -> list[Claimed]:
+        """Those of them that are there, each with an attempt counted that the caller may now run. They are `tenant`'s,
+        in whose turn this and `end` are done."""
 
         def job(db: sqlite3.Connection) -> list[Claimed]:
             events = [_event(row) for id in ids for row in db.execute(_CLAIM, (id,)).fetchall()]
@@ -132,13 +136,17 @@ class EventQueue:
                 age_ms = max(0, now_ms - event.accepted_ms)
                 aged = Samples(1, age_ms, age_ms, age_ms)
                 metrics.count(db, event.tenant, event.name, now_ms, "AsyncEventAge", aged)
-            return [Claimed(event, self._ends_ms(db, event)) for event in events]
+            policies = [(event, self._policy(db, event)) for event in events]
+            return [
+                Claimed(event, event.accepted_ms + 1000 * policy.age_s, bool(policy.on_success))
+                for event, policy in policies
+            ]
 
-        return await self._database.write(job)
+        return await self._database.write(job, tenant)
 
-    async def end(self, id: int, ending: Ending, now_ms: int) -> tuple[Verdict, int] | None:
+    async def end(self, id: int, ending: Ending, now_ms: int, tenant: str = "") -> tuple[Verdict, int] | None:
         """What becomes of an event whose attempt ended, and how many are to be told; None if it is gone."""
-        return await self._database.write(lambda db: self._end(db, id, ending, now_ms))
+        return await self._database.write(lambda db: self._end(db, id, ending, now_ms), tenant)
 
     async def books(self, tenant: str | None = None, name: str | None = None) -> Books:
         """Of a tenant, of a function, or of all."""
@@ -162,9 +170,6 @@ class EventQueue:
         return None if row is None else row[0]
 
     # ── parts of jobs ───────────────────────────────────────────────────────────────────────────────────────────
-
-    def _ends_ms(self, db: sqlite3.Connection, event: Event) -> int:
-        return event.accepted_ms + 1000 * self._policy(db, event).age_s
 
     def _policy(self, db: sqlite3.Connection, event: Event) -> EventPolicy:
         return self._policy_in(db, event.tenant, event.name, event.qualifier)
