@@ -200,11 +200,14 @@ class Asynchronous:
         by_id = {waiting.id: waiting for waiting in taken}
         claimed = await self._insist(lambda: self._queue.claim(list(by_id), self._now_ms(), tenant))
         for one in claimed:
-            self._begin(self._attempt(one, by_id.pop(one.event.id)))
+            waiting = by_id.pop(one.event.id)
+            self._lanes.claimed(waiting)
+            self._begin(self._attempt(one, waiting))
         for gone in by_id.values():
             self._lanes.ended(gone)
             self._lanes.gone(gone.tenant, gone.bytes)
         self._note_quiet()
+        self.wake()
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         attempt = asyncio.ensure_future(work)
@@ -216,6 +219,7 @@ class Asynchronous:
     async def _attempt(self, claimed: Claimed, waiting: Waiting) -> None:
         event = claimed.event
         ending = self._refusal(claimed) or await self._run(claimed, waiting)
+        self._lanes.returned(waiting)
         told = await self._insist(lambda: self._queue.end(event.id, ending, self._now_ms(), event.tenant))
         if ending.ended is Ended.THROTTLED and told is not None:
             pause_s = max(0, told[0].due_ms - self._now_ms()) / 1000
@@ -314,6 +318,8 @@ class Asynchronous:
 
     def _reserve(self, event: Accepted) -> bool:
         tenant, size = event.tenant, len(event.body)
+        if self._lanes.queued >= limits.EVENTS_MAX:
+            return False
         queued, value = self._lanes.of(tenant), self._quotas.value
         if queued.events + self.untold(tenant) >= value(tenant, "events"):
             self._quotas.refuse(tenant, "events")

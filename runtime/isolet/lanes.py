@@ -5,6 +5,8 @@ Laws:
   waiting delays another's one by one turn.
 - What is under way is bounded, in all and of each tenant, function and byte: a function that takes fifteen minutes
   leaves room for others, and a tenant that may run little is not asked for what would be refused.
+- Of those under way at most EVENTS_MOVING_MAX of a tenant are on their way through the keeper, not yet in a worker or
+  not any more: its loop has so much of one tenant's to do before it comes to another's.
 - A function whose attempts are refused is asked for less: half as many at a time, after a pause; each that is not
   refused makes it one more. So a long queue of one that may do little costs what it does, not what it asks for.
 - An event whose worker was lost is a suspect: a worker has one of them at a time. So a message that kills workers is
@@ -48,10 +50,12 @@ class _Function:
 
 
 class _Tenant:
-    __slots__ = ("bytes", "events", "functions", "running", "turns")
+    __slots__ = ("bytes", "events", "functions", "later", "moving", "running", "turns")
 
     def __init__(self) -> None:
         self.functions: dict[str, _Function] = {}
+        self.later: list[tuple[float, int, Waiting]] = []
+        self.moving = 0
         self.turns: deque[str] = deque()  # the functions with something due
         self.running = 0
         # All that are in storage, also those under way.
@@ -86,7 +90,8 @@ class Lanes:
         self._held: list[float] = []
         self._tenants: dict[str, _Tenant] = {}
         self._turns: deque[str] = deque()  # the tenants with something due
-        self._later: list[tuple[float, int, Waiting]] = []
+        # When tenants have something that falls due; each with the first of its own `later`, and perhaps more often.
+        self._later: list[tuple[float, str]] = []
         self._suspects: deque[Waiting] = deque()
         self._order = count()
         self.running = 0
@@ -123,11 +128,14 @@ class Lanes:
 
     def add(self, event: Waiting, due_s: float) -> None:
         """It waits from now on, for its time and then for its turn."""
-        heapq.heappush(self._later, (due_s, next(self._order), event))
+        later = self._tenants.setdefault(event.tenant, _Tenant()).later
+        heapq.heappush(later, (due_s, next(self._order), event))
+        if later[0][2] is event:
+            heapq.heappush(self._later, (due_s, event.tenant))
 
     def next_due_s(self) -> float | None:
         """When something more falls due; None: nothing will."""
-        return min([*self._held[:1], *(due_s for due_s, _, _ in self._later[:1])], default=None)
+        return min([*self._held[:1], *(due_s for due_s, _ in self._later[:1])], default=None)
 
     def take(self, now_s: float, workers: Callable[[str], int]) -> list[Waiting]:
         """Whose turn it is, as many as there is room for with so many workers of each cordon. They are under way until
@@ -157,6 +165,14 @@ class Lanes:
                 taken.append(self._begin(event))
         return taken
 
+    def claimed(self, event: Waiting) -> None:
+        """It is on its way to a worker: the keeper has nothing to do with it until `returned`."""
+        self._tenants[event.tenant].moving -= 1
+
+    def returned(self, event: Waiting) -> None:
+        """Its worker is done with it: `ended` follows."""
+        self._tenants[event.tenant].moving += 1
+
     def refused(self, event: Waiting, now_s: float, pause_s: float) -> None:
         """Its attempt, under way until `ended`, was refused: others of its function wait, too."""
         function = self._tenants[event.tenant].functions[event.name]
@@ -173,6 +189,7 @@ class Lanes:
         """Its attempt is over; what becomes of it is said by `add` or `gone`."""
         of = self._tenants[event.tenant]
         of.running -= 1
+        of.moving -= 1
         of.functions[event.name].running -= 1
         self.running -= 1
         self._bytes_running -= event.bytes
@@ -183,18 +200,31 @@ class Lanes:
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _fall_due(self, now_s: float) -> None:
+        """Some of each tenant's, so that it takes no time; the rest at the next look, which is due at once."""
+        names: dict[str, None] = {}  # in their order
         while self._later and self._later[0][0] <= now_s:
-            event = heapq.heappop(self._later)[2]
-            if event.suspect:
-                self._suspects.append(event)
+            names[heapq.heappop(self._later)[1]] = None
+        for name in names:
+            tenant = self._tenants.get(name)
+            if tenant is None:
                 continue
-            tenant = self._tenants.setdefault(event.tenant, _Tenant())
-            if not tenant.turns:
-                self._turns.append(event.tenant)
-            function = tenant.functions.setdefault(event.name, _Function())
-            if not function.due:
-                tenant.turns.append(event.name)
-            function.due.append(event)
+            later, left = tenant.later, limits.EVENTS_DUE_MAX
+            while later and later[0][0] <= now_s and left:
+                self._is_due(tenant, heapq.heappop(later)[2])
+                left -= 1
+            if later:
+                heapq.heappush(self._later, (later[0][0], name))
+
+    def _is_due(self, tenant: _Tenant, event: Waiting) -> None:
+        if event.suspect:
+            self._suspects.append(event)
+            return
+        if not tenant.turns:
+            self._turns.append(event.tenant)
+        function = tenant.functions.setdefault(event.name, _Function())
+        if not function.due:
+            tenant.turns.append(event.name)
+        function.due.append(event)
 
     def _has_room(self, tenant: str, workers: int) -> bool:
         return self._running[self._home(tenant)] < workers * limits.ATTEMPTS_WORKER_MAX
@@ -202,7 +232,9 @@ class Lanes:
     def _turn(self, tenant: str, workers: int, now_s: float) -> Waiting | None:
         """The next of this tenant's, of the first function in turn that has not too many under way."""
         of = self._tenants[tenant]
-        if of.running >= min(workers * limits.ATTEMPTS_TENANT_MAX, self._share(tenant)):
+        if of.moving >= limits.EVENTS_MOVING_MAX or of.running >= min(
+            workers * limits.ATTEMPTS_TENANT_MAX, self._share(tenant)
+        ):
             return None
         for _ in range(len(of.turns)):
             name = of.turns.popleft()
@@ -218,6 +250,7 @@ class Lanes:
     def _begin(self, event: Waiting) -> Waiting:
         of = self._tenants.setdefault(event.tenant, _Tenant())
         of.running += 1
+        of.moving += 1
         of.functions.setdefault(event.name, _Function()).running += 1
         self.running += 1
         self._bytes_running += event.bytes

@@ -460,6 +460,12 @@ ATTEMPTS_FUNCTION_MAX = 128
 ATTEMPTS_BYTES_MAX = 64 * MIB
 assert ATTEMPTS_FUNCTION_MAX < ATTEMPTS_TENANT_MAX < ATTEMPTS_WORKER_MAX < ISOLATES_MAX, "there is room beside"
 assert ATTEMPTS_WORKER_MAX < LINK_CALLS_MAX, "a link has room beside attempts"
+# Of one tenant, on their way through the keeper: 32 take its loop 5 ms, and 2,000 a second pass at that.
+EVENTS_MOVING_MAX = 32
+# Of one tenant, that fall due at one look: 0.5 ms.
+EVENTS_DUE_MAX = 256
+# Of all tenants: 300 bytes each in the keeper's memory.
+EVENTS_MAX = 2_000_000
 # Events of one turn of a worker's loop go in one message, up to so many bytes.
 ACCEPT_MESSAGE_BYTES = 8 * MIB
 assert EVENT_BYTES_MAX < ACCEPT_MESSAGE_BYTES < LINK_MESSAGE_BYTES_MAX, "an event fits in a message, that in a link's"
