@@ -129,7 +129,7 @@ class Fleet:
             except (IsoletError, TimeoutError):
                 self.detach(link)
                 raise
-        logger.info("worker %d (%s, pid %d, %s) has joined", member.number, worker[:8], pid, cordon)
+        logger.info("worker %d (%s, pid %d) has joined %s", member.number, worker[:8], pid, cordon)
         return member
 
     def detach(self, link: Link) -> None:

@@ -48,7 +48,8 @@ from .cordons import STANDARD, own
 from .crews import BACKLOG, Crews, Orders, Paths, Seat, longest_path
 from .engine import selftest
 from .engine.fingerprint import fingerprint
-from .errors import EngineFault, InvalidParameter, SandboxMissing, ToolchainMissing
+from .errors import EngineFault, InvalidParameter, IsoletError, SandboxMissing, ToolchainMissing
+from .frames import error_from_plain, error_to_plain, pack, unpack
 from .front.door import Door, HttpLimits
 from .front.inner import inner_factory, inner_limits
 from .front.protocol import protocol_factory
@@ -98,7 +99,7 @@ def serve(
     directory cannot), EngineFault (the engine fails its self-test).
     """
     prepare(config)
-    warning = asyncio.run(require_keys(config, TestPair.UNTIL_KEYS))
+    warning = require_keys_apart(config)
     require_engine()
     raise_descriptors(config)
     means = sandbox_means(config)
@@ -192,6 +193,34 @@ def http_limits(config: Config) -> HttpLimits:
         body_bytes_per_s=http.body_bytes_per_s,
         keep_alive_s=http.keep_alive_s,
     )
+
+
+def require_keys_apart(config: Config) -> str:
+    """`require_keys`, in a process of its own: what it has read of secrets is in no memory that workers inherit."""
+    reading, writing = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        said: list[object] = ["", error_to_plain(EngineFault("the access keys could not be read; the log says more"))]
+        with contextlib.suppress(BaseException):
+            try:
+                said = [asyncio.run(require_keys(config, TestPair.UNTIL_KEYS)), None]
+            except IsoletError as error:
+                said = ["", error_to_plain(error)]
+            except Exception:
+                logger.exception("the access keys could not be read")
+        with contextlib.suppress(BaseException):
+            os.write(writing, pack(said))  # an error's message is bounded, a pipe takes more
+        os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        answer = pipe.read()
+    os.waitpid(pid, 0)
+    warning, failure = unpack(answer)
+    if failure is not None:
+        raise error_from_plain(failure)
+    return str(warning)
 
 
 def require_engine() -> None:

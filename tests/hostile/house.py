@@ -398,7 +398,9 @@ class House:
         """What each worker says of itself, by its number."""
         text = httpx.get(f"{self.server.url}/metrics", timeout=PATIENCE_S).text
         found: dict[int, dict[str, float]] = {}
-        for name, number, value in re.findall(r'^isolet_(\w+)\{worker="(\d+)"\} (\S+)$', text, re.MULTILINE):
+        for name, number, value in re.findall(
+            r'^isolet_(\w+)\{cordon="[^"]+",worker="(\d+)"\} (\S+)$', text, re.MULTILINE
+        ):
             found.setdefault(int(number), {})[name] = float(value)
         return found
 
