@@ -37,6 +37,7 @@ from .config import Config
 from .engine import selftest
 from .errors import IsoletError
 from .model import SnapshotInfo
+from .sandbox import audit
 
 
 class Verdict(StrEnum):
@@ -278,6 +279,30 @@ def _port(config: Config) -> _Answer:
     return _fine(f"{where} is free")
 
 
+# ── the sandbox ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _second_wall(_config: Config) -> _Answer:
+    """What a worker's is made of here."""
+    means = audit.survey()
+    if missing := audit.missing(means):
+        return _note(f"{audit.described(means)}; missing: {'; '.join(missing)}", "see there, or accept it")
+    return _fine(audit.described(means))
+
+
+def _self_audit(_config: Config) -> _Answer:
+    """Forbidden acts, tried behind it."""
+    means = audit.survey()
+    outcomes = audit.audit(means)
+    through = [f"{outcome.act} ({outcome.how})" for outcome in outcomes if not outcome.held]
+    if not through:
+        return _fine(f"all of {len(outcomes)} forbidden acts were refused")
+    found = f"{len(through)} of {len(outcomes)} forbidden acts were not refused: {', '.join(through)}"
+    if means.whole:
+        return _wrong(found, _REPORT)
+    return _note(found, "use a kernel that has what is missing above")
+
+
 # ── the engine ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -420,6 +445,8 @@ CHECKS: dict[str, Check] = {
     **{name: Check("engine", _of_selftest(name), True, cure) for name, (_, _, cure) in selftest.CHECKS.items()},
     "snapshot": Check("engine", _snapshot, apart=True),
     "builder": Check("engine", _builder),
+    "second wall": Check("sandbox", _second_wall, apart=True),
+    "self-audit": Check("sandbox", _self_audit, apart=True),
     "C compiler": Check("compilers", _compiler("Zig")),
     "Go compiler": Check("compilers", _compiler("Go")),
 }

@@ -92,11 +92,12 @@ def serve(
     config: Config,
     on_ready: Callable[[str], None] = lambda url: None,
     on_warning: Callable[[str], None] = logger.warning,
+    on_note: Callable[[str], None] = logger.info,
 ) -> int:
     """Serves until SIGTERM or SIGINT; returns the exit status. `on_ready` is given the URL once everything serves.
 
     Raises InvalidParameter (the address cannot be used, or not without access keys), StorageUnavailable (the data
-    directory cannot), EngineFault (the engine fails its self-test).
+    directory cannot), EngineFault (the engine fails its self-test), SandboxMissing (it is required, and not whole).
     """
     prepare(config)
     warning = require_keys_apart(config)
@@ -104,9 +105,11 @@ def serve(
     raise_descriptors(config)
     means = sandbox_means(config)
     sockets = bind(config.host, config.port, config.layout.workers[config.door])
-    for said in (warning, *(f"sandbox: {missing}" for missing in audit.missing(means) if config.sandbox)):
-        if said:
-            on_warning(said)
+    if warning:
+        on_warning(warning)
+    on_note(f"sandbox: {audit.described(means) if config.sandbox else 'none, by the configuration'}")
+    for missing in audit.missing(means) if config.sandbox else ():
+        on_warning(f"sandbox: {missing}")
     wall.warm_up()
     port = sockets[0].getsockname()[1]
     with link_path(config) as path:

@@ -88,6 +88,7 @@ async def _develop(directory: Path, config: Config) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     async with embedded(config) as server:
         console.say(f"isolet dev serves on {server.url} (data in {config.data})")
+        console.note("this server is one process without a sandbox: serve other people's functions by `isolet serve`")
         if private := is_local(server.url):
             console.warn(f"whoever is on this machine may sign with {TEST_ID}/{TEST_SECRET}, everybody's key pair")
         with Client(server.url, TEST if private else None) as client:

@@ -108,7 +108,7 @@ def serve(
         console.say(f"isolet serves on {url} ({count}, data in {config.data})")
         sys.stdout.flush()
 
-    status = run(config, on_ready=ready, on_warning=console.warn)
+    status = run(config, on_ready=ready, on_warning=console.warn, on_note=console.note)
     if status:
         console.fail("the server did not come up; the lines above say why, and `isolet doctor` looks at the machine")
         ctx.exit(FAILED)

@@ -95,7 +95,8 @@ ACTS: Final[Mapping[str, Act]] = {
     "read /proc/self/environ": Act(lambda _: os.open("/proc/self/environ", os.O_RDONLY)),
     "open /proc/self/mem": Act(lambda _: os.open("/proc/self/mem", os.O_RDWR)),
     "list a directory": Act(lambda _: os.listdir("/")),
-    "write a file": Act(lambda _: os.open("/nowhere/file", os.O_WRONLY | os.O_CREAT, 0o600)),
+    "make a file": Act(lambda _: os.open("/nowhere/file", os.O_WRONLY | os.O_CREAT, 0o600)),
+    "write a file": Act(lambda _: os.open(os.devnull, os.O_WRONLY)),
     "open a file by openat2": _call("openat2", -100, b"/etc/passwd", struct.pack("=3Q", 0, 0, 0), 24),
     "look at a file": Act(lambda _: os.stat("/etc/passwd")),
     "ask for access": Act(lambda _: calls.call("faccessat", -100, b"/etc/passwd", 0)),
@@ -294,6 +295,10 @@ def _attended(opener: Opener, reading: int) -> str:
     return "no end"
 
 
+def error_name(error: OSError) -> str:
+    return errno.errorcode.get(error.errno or 0, "OSError")
+
+
 def _try(found: Means, act: Act, opener: Opener, writing: int) -> None:
     """The child's life."""
     said = "no entry"
@@ -303,7 +308,7 @@ def _try(found: Means, act: Act, opener: Opener, writing: int) -> None:
         said = "done"
         act.tried(given)
     except OSError as refused:
-        said = errno.errorcode.get(refused.errno or 0, "OSError")
+        said = error_name(refused)
     except BaseException as error:
         said = type(error).__name__
     finally:

@@ -124,6 +124,10 @@ class Opener:
         watched = [] if self._ours is None else [self._ours.fileno()]
         return watched if self._listener < 0 else [*watched, self._listener]
 
+    def listens_on(self, descriptor: int) -> bool:
+        """Whether calls come from this one."""
+        return descriptor == self._listener
+
     # ── calls ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def serve(self, descriptor: int, events: int) -> None:
