@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 
 from behind import MEANS, answered, refusal, walled
 from isolet import limits
+from isolet.roster import peer_pid
 from isolet.sandbox import calls
 from isolet.sandbox.opener import Opener
 
@@ -380,25 +382,63 @@ def connected(address: str) -> Callable[[], Any]:
     return job
 
 
-def test_connecting_leads_to_the_keeper_whatever_the_address(tmp_path: Path, keeper: socket.socket) -> None:
+@pytest.mark.parametrize("address", ["keeper.sock", "operator.sock", "nowhere", "\0abstract", ""], ids=ascii)
+def test_connecting_leads_to_the_keeper_whatever_the_address(
+    tmp_path: Path, keeper: socket.socket, address: str
+) -> None:
+    """And it hears first whose it is, from who has made it."""
+    path = tmp_path / "keeper.sock"
+    named = address if address.startswith("\0") else f"{tmp_path}/{address}"
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(os.fspath(tmp_path / "operator.sock"))
         other.listen()
         other.setblocking(False)
-        for address in (tmp_path / "keeper.sock", tmp_path / "operator.sock", "/nowhere", "\0abstract"):
-            with walled(Opener("worker 0", {}, tmp_path / "keeper.sock"), connected(str(address))) as one:
-                one.opener.serve(one.until_asked(), select.POLLIN)
-                there, _ = keeper.accept()
-                there.sendall(b"keeper")
-                there.close()
-                assert one.answer() == [None, "keeper"]
+        with walled(Opener("worker 0", {}, path, b"greeting"), connected(named)) as one:
+            one.opener.serve(one.until_asked(), select.POLLIN)
+            there, _ = keeper.accept()
+            assert peer_pid(there) == os.getpid()
+            assert there.recv(99) == b"greeting"
+            there.sendall(b"keeper")
+            there.close()
+            assert one.answer() == [None, "keeper"]
         with pytest.raises(BlockingIOError):
             other.accept()
 
 
+@pytest.mark.parametrize(
+    ("name", "heard"), [("free-1.sock", "neighbour"), ("../free-1.sock", "keeper"), ("free", "keeper")]
+)
+def test_neighbour_of_the_door_is_connected_without_a_word(
+    tmp_path: Path, keeper: socket.socket, name: str, heard: str
+) -> None:
+    (tmp_path / "workers").mkdir()
+    with socket.socket(socket.AF_UNIX) as neighbour:
+        neighbour.bind(os.fspath(tmp_path / "workers" / "free-1.sock"))
+        neighbour.listen()
+        opener = Opener("worker 0", {}, tmp_path / "keeper.sock", b"greeting", tmp_path / "workers")
+        with walled(opener, connected(f"{tmp_path}/workers/{name}")) as one:
+            one.opener.serve(one.until_asked(), select.POLLIN)
+            there, _ = (neighbour if heard == "neighbour" else keeper).accept()
+            there.sendall(heard.encode())
+            assert one.answer() == [None, heard]
+            assert there.recv(99) == (b"" if heard == "neighbour" else b"greeting")
+            there.close()
+
+
+def test_address_that_cannot_be_read_leads_to_no_neighbour(tmp_path: Path, keeper: socket.socket) -> None:
+    (tmp_path / "workers").mkdir()
+
+    def job() -> list[str | None]:
+        with socket.socket(socket.AF_UNIX) as one:
+            return [refusal(calls.call, "connect", one.fileno(), address, 110) for address in (0, 1, 2**47, -3)]
+
+    opener = Opener("worker 0", {}, tmp_path / "keeper.sock", b"", tmp_path / "workers")
+    assert answered(opener, job) == ["EACCES"] * 4
+
+
 def test_keeper_that_is_away_refuses_the_connection(tmp_path: Path) -> None:
-    opener = Opener("worker 0", {}, tmp_path / "keeper.sock")
-    assert answered(opener, connected("/nowhere")) == ["ENOENT"]
+    path = tmp_path / "keeper.sock"
+    assert answered(Opener("worker 0", {}, path), connected(str(path))) == ["ENOENT"]
 
 
 def test_keeper_that_takes_no_more_holds_nobody_up(tmp_path: Path, keeper: socket.socket) -> None:
@@ -411,16 +451,14 @@ def test_keeper_that_takes_no_more_holds_nobody_up(tmp_path: Path, keeper: socke
             one.connect(os.fspath(tmp_path / "keeper.sock"))
         except BlockingIOError:
             break
-    assert answered(Opener("worker 0", {}, tmp_path / "keeper.sock"), connected("/nowhere")) == ["EAGAIN"]
+    path = tmp_path / "keeper.sock"
+    assert answered(Opener("worker 0", {}, path), connected(str(path))) == ["EAGAIN"]
     for one in waiting:
         one.close()
 
 
-def test_nothing_else_becomes_a_connection(tmp_path: Path, keeper: socket.socket) -> None:
-    """A number that is no descriptor's gets none beyond the limit; the worker's own files it may give up."""
-
-    def job() -> str | None:
-        return refusal(lambda: calls.call("connect", -1, b"", 0))
-
-    assert answered(Opener("worker 0", {}, tmp_path / "keeper.sock"), job) == "EBADF"
-    assert answered(Opener("worker 0", {}), connected("/nowhere")) == ["EACCES"]
+def test_number_of_no_descriptor_becomes_no_connection(tmp_path: Path, keeper: socket.socket) -> None:
+    path = tmp_path / "keeper.sock"
+    address = struct.pack("=H", socket.AF_UNIX) + os.fsencode(path) + b"\0"
+    opener = Opener("worker 0", {}, path)
+    assert answered(opener, lambda: refusal(calls.call, "connect", -1, address, len(address))) == "EBADF"
