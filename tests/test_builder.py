@@ -18,7 +18,7 @@ from isolet.builder import PHASES, build
 from isolet.building import BuildRequest
 from isolet.engine.engine import Engine, EngineSettings, wat
 from isolet.engine.isolate import Isolate, drive
-from isolet.errors import BuilderLost, InvalidParameter, ModuleInvalid, Overloaded, StorageUnavailable
+from isolet.errors import BuilderLost, BuildTimedOut, InvalidParameter, ModuleInvalid, Overloaded, StorageUnavailable
 from isolet.hostcalls.state import HostConstants, HostState
 from isolet.hostcalls.table import IMPORTS
 from isolet.languages.toolchain import cache_directory
@@ -161,11 +161,6 @@ def with_body(body: bytes) -> bytes:
     return sections.emit(payloads)
 
 
-def nested_loops(depth: int) -> bytes:
-    body = b"\0" + b"\x03\x40" * depth + b"\x0b" * depth + b"\x42\0\x0b"
-    return with_body(body)
-
-
 async def test_cpu_limit_refuses_the_module(house: House) -> None:
     with pytest.raises(ModuleInvalid, match="used its 1 s of CPU; make the module smaller"):
         await build(house.request(nested_blocks(15_000)), cpu_s=1)
@@ -176,9 +171,13 @@ async def test_memory_limit_refuses_the_module(house: House) -> None:
         await build(house.request(nested_blocks(15_000)), memory_bytes=160 * limits.MIB)
 
 
-async def test_wall_limit_refuses_the_module(house: House) -> None:
-    with pytest.raises(ModuleInvalid, match=r"took more than 1 s"):
-        await build(house.request(nested_loops(15_000)), wall_s=1)
+async def test_wall_limit_refuses_the_module(house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One that had half of its time's CPU."""
+    request = house.request(named("remembers"))
+    instead(monkeypatch, tmp_path, "exec tail -f /dev/null")
+    monkeypatch.setattr(builder, "_cpu_s", lambda pid: 0.05)
+    with pytest.raises(BuildTimedOut, match=r"took more than 0\.1 s"):
+        await build(request, wall_s=0.1)
 
 
 async def test_machine_that_gives_no_cpu_is_to_blame_and_not_the_module(
@@ -186,8 +185,22 @@ async def test_machine_that_gives_no_cpu_is_to_blame_and_not_the_module(
 ) -> None:
     request = house.request(named("remembers"))
     instead(monkeypatch, tmp_path, "exec tail -f /dev/null")
+    monkeypatch.setattr(builder, "_cpu_s", lambda pid: 0.04)
     with pytest.raises(Overloaded, match="deploy again when the machine is less busy"):
-        await build(request, wall_s=0.05)
+        await build(request, wall_s=0.1)
+
+
+async def test_builder_s_cpu_is_that_of_its_children_too(house: House) -> None:
+    """Where the inner process of a namespace computes, and the outer one waits."""
+    spinning = "import os; os.fork() and os.wait()\nwhile True: pass"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", spinning, start_new_session=True)
+    try:
+        async with asyncio.timeout(60):
+            while builder._cpu_s(process.pid) < 0.3:
+                await asyncio.sleep(0)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
 
 
 async def test_initialisation_that_spins_is_refused(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,8 +118,10 @@ class Artifacts:
         try:
             yield Incoming(path, descriptor)
         finally:
-            os.close(descriptor)
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
     def adopt(self, path: Path, info: SnapshotInfo, owner: str = "") -> SnapshotInfo:
         """Makes an incoming file an artifact; nobody may write to it any more. What `info` says of digest and size does
@@ -127,6 +129,7 @@ class Artifacts:
         digest = hashlib.sha256(_of_owner(owner))
         size = 0
         content = seal = path
+        was_there = False
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
@@ -140,14 +143,24 @@ class Artifacts:
             said = {"digest": sealed.digest, "owner": owner, "fingerprint": self._fingerprint}
             body: bytes = msgpack.packb({**said, "info": snapshot_to_plain(sealed)})
             content, seal = (self._directory / (sealed.digest + suffix) for suffix in (_CONTENT, _SEAL))
+            was_there = self._verifies(sealed.digest)
             path.replace(content)
             sync_directory(self._directory)
             write_whole(seal, self._mac(body) + body)
         except OSError as error:
-            if not seal.exists():  # else it is an artifact that was there before
+            if not was_there:
+                seal.unlink(missing_ok=True)
                 content.unlink(missing_ok=True)
             raise StorageUnavailable(f"an artifact cannot be stored: {error.strerror}") from None
         return sealed
+
+    def _verifies(self, digest: str) -> bool:
+        """Whether this artifact is there already. Sets aside what is corrupt."""
+        try:
+            with self.open(digest):
+                return True
+        except (ArtifactMissing, ArtifactCorrupt):
+            return False
 
     def readable(self, digest: str) -> int:
         """A descriptor of the content of an artifact whose seal verifies. Whoever reads it compares it with `digest`.
@@ -184,9 +197,8 @@ class Artifacts:
                 hashed.update(part)
                 yield None
             if not hmac.compare_digest(hashed.hexdigest(), digest):
-                self._set_aside(content)
                 raise ArtifactCorrupt(
-                    f"the content of artifact {digest} hashes to {hashed.hexdigest()}; it was set aside"
+                    f"the content of artifact {digest} hashes to {hashed.hexdigest()}{self._set_aside(content)}"
                 )
             with contextlib.suppress(OSError):
                 os.utime(descriptor)  # the instant of its last use, for `evict`
@@ -281,12 +293,10 @@ class Artifacts:
             sealed = os.read(descriptor, _SEAL_BYTES_MAX)
         mac, body = sealed[:_MAC_BYTES], sealed[_MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac(body)):
-            self._set_aside(path)
-            raise ArtifactCorrupt(f"the seal of artifact {digest} does not verify; it was set aside")
+            raise ArtifactCorrupt(f"the seal of artifact {digest} does not verify{self._set_aside(path)}")
         said = msgpack.unpackb(body)  # ours: the MAC says so
         if said["digest"] != digest:
-            self._set_aside(path)
-            raise ArtifactCorrupt(f"the seal of artifact {digest} belongs to {said['digest']}; it was set aside")
+            raise ArtifactCorrupt(f"the seal of artifact {digest} belongs to {said['digest']}{self._set_aside(path)}")
         if said["fingerprint"] != self._fingerprint:
             raise ArtifactMissing(f"artifact {digest} was made for another engine")
         return said.get("owner", ""), snapshot_from_plain(said["info"])
@@ -310,9 +320,13 @@ class Artifacts:
         finally:
             os.close(descriptor)
 
-    def _set_aside(self, path: Path) -> None:
-        with contextlib.suppress(OSError):
+    def _set_aside(self, path: Path) -> str:
+        """How a message goes on. A worker may not: whoever makes the artifact again does it then (`adopt`)."""
+        try:
             path.replace(path.with_name(path.name + _CORRUPT))
+        except OSError:
+            return ""
+        return "; it was set aside"
 
     def _remove(self, digest: str) -> None:
         for suffix in (_SEAL, _CONTENT):  # the seal first: without it, the content is not there
