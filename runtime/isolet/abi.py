@@ -163,12 +163,15 @@ def decode(raw: bytes, what: str, weight: list[int] | None = None) -> Any:
                 object_pairs_hook=_weighed(weight, ENTRY_WEIGHT, checked_map),
                 list_hook=_weighed(weight, 1, same),
                 max_ext_len=0,
+                ext_hook=no_extension,
                 strict_map_key=False,
                 max_array_len=min(limits.OUTCOME_ARRAY_LEN_MAX, len(raw)),
                 max_map_len=min(limits.OUTCOME_MAP_LEN_MAX, len(raw)),
             )
         elif len(raw) <= limits.OUTCOME_ARRAY_LEN_MAX:  # too short to hold too many
-            value = unpackb(raw, object_pairs_hook=checked_map, max_ext_len=0, strict_map_key=False)
+            value = unpackb(
+                raw, object_pairs_hook=checked_map, max_ext_len=0, ext_hook=no_extension, strict_map_key=False
+            )
         else:
             left = [CONTAINERS_MAX]
             value = unpackb(
@@ -176,6 +179,7 @@ def decode(raw: bytes, what: str, weight: list[int] | None = None) -> Any:
                 object_pairs_hook=counted(left, checked_map),
                 list_hook=counted(left, same),
                 max_ext_len=0,
+                ext_hook=no_extension,
                 strict_map_key=False,
                 max_array_len=limits.OUTCOME_ARRAY_LEN_MAX,
                 max_map_len=limits.OUTCOME_MAP_LEN_MAX,
@@ -191,6 +195,11 @@ def decode(raw: bytes, what: str, weight: list[int] | None = None) -> Any:
     except (ValueError, msgpack.UnpackException, TypeError, RecursionError) as error:
         reason = str(error) or type(error).__name__
         raise AbiViolation(f"the {what} is not one msgpack value within the limits: {reason}") from None
+
+
+def no_extension(code: int, data: bytes) -> Any:
+    """The decoder's hook for extension types: `max_ext_len` lets one without bytes pass."""
+    raise AbiViolation(f"the extension type {code}, and there are none")
 
 
 _CONTAINERS = (dict, list)

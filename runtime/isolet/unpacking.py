@@ -227,7 +227,7 @@ class _Walk:
     def _leaf(self, at: int, end: int, is_body: bool) -> Steps:
         if end > len(self.raw):
             raise ValueError("Unpack failed: incomplete input")
-        value = msgpack.unpackb(self.raw[at:end], max_ext_len=0)
+        value = msgpack.unpackb(self.raw[at:end], max_ext_len=0, ext_hook=abi.no_extension)
         self._spent += end - at
         if self.rendered is not None:
             if type(value) in (str, bytes):
@@ -255,6 +255,7 @@ class _Walk:
             list_hook=abi.counted(left, abi.same),
             strict_map_key=False,
             max_ext_len=0,
+            ext_hook=abi.no_extension,
             max_buffer_size=_BUFFER_BYTES,
             max_array_len=limits.OUTCOME_ARRAY_LEN_MAX,
             max_map_len=limits.OUTCOME_MAP_LEN_MAX,
