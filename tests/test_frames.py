@@ -85,11 +85,36 @@ def test_unfinished_messages_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_forgotten_beginnings_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "LINK_PARTIAL_BYTES_MAX", 1_000)
+    monkeypatch.setattr(limits, "LINK_PARTIAL_BYTES_MAX", 1_000 + limits.LINK_PARTIAL_BYTES)
     reader = FrameReader()
     for number in range(10):
         reader.feed(HEADER.pack(5 + 900, REQUEST, number) + bytes(900))
         reader.forget(REQUEST, number)
+        reader.feed(HEADER.pack(5 + 900, REQUEST, number) + bytes(900))
+        assert reader.feed(HEADER.pack(5, REQUEST | LAST, number))
+
+
+def test_messages_that_only_begin_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LINK_PARTIAL_BYTES_MAX", 100 * limits.LINK_PARTIAL_BYTES)
+    reader = FrameReader()
+    begun = b"".join(HEADER.pack(5 + 1, REQUEST, number) + b"x" for number in range(100))
+    with pytest.raises(Garbage, match="unfinished"):
+        reader.feed(begun)
+    with pytest.raises(Garbage, match="carries nothing"):
+        FrameReader().feed(HEADER.pack(5, REQUEST, 1))
+
+
+@pytest.mark.parametrize("bomb", [b"\x90" * 1_100, b"\xc0" * 1_100, b"\x80" * 1_100, b"\x81\xa1a\xc0" * 600])
+def test_a_large_message_has_so_many_values(monkeypatch: pytest.MonkeyPatch, bomb: bytes) -> None:
+    monkeypatch.setattr(limits, "LINK_COUNTED_BYTES", 1_000)
+    monkeypatch.setattr(limits, "LINK_VALUES_MAX", 1_000)
+    count = len(bomb) // (4 if bomb.startswith(b"\x81") else 1)
+    message = b"\xdc" + count.to_bytes(2, "big") + bomb
+    with pytest.raises(ValueError, match=r"values|exceeds"):
+        unpack(message)
+    assert unpack(pack({"a": [bytes(5_000), "b", 1]})) == {"a": [bytes(5_000), "b", 1]}
+    monkeypatch.setattr(limits, "LINK_VALUES_MAX", 100_000)
+    assert len(unpack(message)) == count
 
 
 def every_class(cls: type[IsoletError] = IsoletError) -> list[type[IsoletError]]:

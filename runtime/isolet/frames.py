@@ -27,7 +27,29 @@ def pack(value: Any) -> bytes:
 
 
 def unpack(message: bytes | bytearray | memoryview) -> Any:
-    return msgpack.unpackb(message, raw=False, strict_map_key=False)
+    """The value of a message. Raises ValueError, TypeError (a map as a key), RecursionError for what is none, or has
+    more than LINK_VALUES_MAX values."""
+    if len(message) <= limits.LINK_COUNTED_BYTES:
+        return msgpack.unpackb(message, raw=False, strict_map_key=False)
+    most = limits.LINK_VALUES_MAX
+    left = most
+
+    def counted(container: Any) -> Any:
+        nonlocal left
+        left -= 1 + len(container)
+        if left < 0:
+            raise ValueError(f"more than {most:,} values")
+        return container
+
+    return msgpack.unpackb(
+        message,
+        raw=False,
+        strict_map_key=False,
+        list_hook=counted,
+        object_pairs_hook=lambda pairs: dict(counted(pairs)),
+        max_array_len=most,
+        max_map_len=most,
+    )
 
 
 def _subclasses(cls: type[IsoletError]) -> dict[str, type[IsoletError]]:
@@ -99,21 +121,28 @@ class FrameReader:
         if not REQUEST <= kind <= CANCEL:
             raise Garbage(f"a frame of kind {kind}")
         key = (kind, number)
-        if last and key not in self._partial:
+        whole = self._partial.get(key)
+        if last and whole is None:
             return part
-        whole = self._partial.setdefault(key, bytearray())
+        if not last and not part:
+            raise Garbage("a frame that carries nothing, and is not the last")
+        if whole is None:
+            whole = self._partial[key] = bytearray()
+            self._partial_bytes += limits.LINK_PARTIAL_BYTES
         whole += part
         self._partial_bytes += len(part)
         if len(whole) > limits.LINK_MESSAGE_BYTES_MAX or self._partial_bytes > limits.LINK_PARTIAL_BYTES_MAX:
             raise Garbage(f"unfinished messages of {self._partial_bytes:,} bytes")
         if not last:
             return None
-        self._partial_bytes -= len(whole)
-        return bytes(self._partial.pop(key))
+        self.forget(kind, number)
+        return bytes(whole)
 
     def forget(self, kind: int, number: int) -> None:
         """Drops the beginning of a message whose end will not come."""
-        self._partial_bytes -= len(self._partial.pop((kind, number), b""))
+        begun = self._partial.pop((kind, number), None)
+        if begun is not None:
+            self._partial_bytes -= len(begun) + limits.LINK_PARTIAL_BYTES
 
 
 class Message:

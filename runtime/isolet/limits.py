@@ -410,6 +410,12 @@ LINK_LARGE_BYTES_MAX = 256 * MIB
 # Unfinished messages that a peer may have us hold.
 LINK_PARTIAL_BYTES_MAX = 512 * MIB
 assert LINK_PARTIAL_BYTES_MAX > LINK_LARGE_BYTES_MAX, "what one side may send, the other may hold"
+# What an unfinished message takes beside its bytes: whoever begins a million empty ones is counted.
+LINK_PARTIAL_BYTES = 256
+# Values of one message, an array or a map counting as one more: decoded, a mebibyte of empty arrays takes 60. Those up
+# to LINK_COUNTED_BYTES have no more anyway, and are not counted. A batch of records has some thousands.
+LINK_VALUES_MAX = 4_000_000
+LINK_COUNTED_BYTES = MIB
 # A lost keeper is looked for again after this long, doubling. It restarts within half a second, and to ask costs 0.1
 # ms: how long it takes until its workers have found it is not to be seen beside that.
 LINK_RETRY_S_MIN = 0.05

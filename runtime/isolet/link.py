@@ -275,9 +275,13 @@ class SocketLink(asyncio.Protocol):
 
     def _start(self, kind: int, number: int, operation: str, body: Any) -> None:
         if kind == NOTE:
+            if len(self._noting) >= limits.LINK_CALLS_MAX:
+                raise Garbage(f"more than {limits.LINK_CALLS_MAX:,} notes at once")
             note = asyncio.ensure_future(_logged(self._handler(operation, body), operation))
             self._noting.add(note)
             note.add_done_callback(self._noting.discard)
+        elif number in self._serving:  # it would be served, and not be counted
+            raise Garbage(f"a second call of the number {number}")
         elif len(self._serving) >= limits.LINK_CALLS_MAX:
             self._push(ERROR, number, pack(error_to_plain(Overloaded("too many calls of this link are under way"))))
         else:
