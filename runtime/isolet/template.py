@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -30,6 +31,8 @@ DEPTH_MAX = 64
 # Values looked at in one evaluation. No template of the largest size has as many; with aliases of aliases, YAML
 # writes as many as it likes.
 VALUES_MAX = 1_000_000
+# Entries that one map has by merging others (`<<`).
+MERGED_MAX = 10_000
 
 # What a resource is: (logical id, attribute or "" for Ref, path of who asks).
 OfResource = Callable[[str, str, str], Any]
@@ -68,12 +71,34 @@ def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]
 
 def _mapping(loader: _Loader, node: yaml.Node) -> dict[Any, Any]:
     assert isinstance(node, yaml.MappingNode)
-    written = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-    for key in written:
-        if written.count(key) > 1:
+    _require_bounded_merges(node)
+    written = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<")
+    for key, count in written.items():
+        if count > 1:
             raise TemplateInvalid(f"line {node.start_mark.line + 1}: {key!r} is there twice; keep one")
     loader.flatten_mapping(node)
     return loader.construct_mapping(node, deep=True)
+
+
+def _require_bounded_merges(node: yaml.MappingNode) -> None:
+    """`<<` copies what it names, and what that copies: eleven lines may mean a billion entries."""
+    known: dict[int, int] = {}
+
+    def entries(node: yaml.Node) -> int:
+        if id(node) in known:
+            return known[id(node)]
+        known[id(node)] = count = len(node.value)
+        if isinstance(node, yaml.SequenceNode):
+            count = sum(map(entries, node.value))
+        elif isinstance(node, yaml.MappingNode):
+            count += sum(entries(value) for key, value in node.value if key.value == "<<")
+        known[id(node)] = min(count, 2 * MERGED_MAX)
+        return known[id(node)]
+
+    if entries(node) > MERGED_MAX + len(node.value):
+        raise TemplateInvalid(
+            f"line {node.start_mark.line + 1}: << merges more than {MERGED_MAX:,} entries; merge less"
+        )
 
 
 _Loader.add_multi_constructor("!", _short_form)
@@ -111,7 +136,7 @@ def chosen(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, A
             raise TemplateInvalid(f"Parameters.{name}: a parameter is a map with a Type")
         if name not in given and "Default" not in declaration:
             raise TemplateInvalid(f"Parameters.{name}: it has no default; give --parameter {name}=VALUE")
-        value = as_text(given.get(name, declaration.get("Default")))
+        value = as_text(given.get(name, declaration.get("Default")), f"Parameters.{name}.Default")
         _check(f"Parameters.{name}", value, declaration)
         kind = str(declaration.get("Type", "String"))
         if kind == "Number" and not re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", value, re.ASCII):
@@ -126,12 +151,13 @@ def _check(path: str, value: str, declaration: Mapping[str, Any]) -> None:
     allowed = declaration.get("AllowedValues", [])
     if not isinstance(allowed, list):
         raise TemplateInvalid(f"{path}.AllowedValues: this is a list")
-    if allowed and value not in map(as_text, allowed):
-        raise TemplateInvalid(f"{path}: {value!r} is not one of {', '.join(map(as_text, allowed))}")
+    choices = [as_text(each, f"{path}.AllowedValues") for each in allowed]
+    if choices and value not in choices:
+        raise TemplateInvalid(f"{path}: {value!r} is not one of {', '.join(choices)}")
     pattern = declaration.get("AllowedPattern")
     if pattern is not None:
         try:
-            fits = re.fullmatch(as_text(pattern), value)
+            fits = re.fullmatch(as_text(pattern, f"{path}.AllowedPattern"), value)
         except re.error as error:
             raise TemplateInvalid(f"{path}.AllowedPattern: {error}") from None
         if fits is None:
@@ -140,7 +166,7 @@ def _check(path: str, value: str, declaration: Mapping[str, Any]) -> None:
         bound = declaration.get(member)
         if bound is None:
             continue
-        if not re.fullmatch("[0-9]{1,6}", as_text(bound), re.ASCII):
+        if not re.fullmatch("[0-9]{1,6}", as_text(bound, f"{path}.{member}"), re.ASCII):
             raise TemplateInvalid(f"{path}.{member}: {bound!r} is not a whole number")
         if measured < int(bound) if member == "MinLength" else measured > int(bound):
             raise TemplateInvalid(f"{path}: {value!r} has {measured} characters; {member} is {bound}")
@@ -155,8 +181,12 @@ def merged(globally: Any, own: Any) -> Any:
     return own
 
 
-def as_text(value: Any) -> str:
-    """A scalar as CloudFormation writes it in text."""
+def as_text(value: Any, path: str = "") -> str:
+    """A scalar as CloudFormation writes it in text. Raises TemplateInvalid for a list or a map, which by its aliases
+    may be larger than any memory."""
+    if isinstance(value, dict | list):
+        what = "map" if isinstance(value, dict) else "list"
+        raise TemplateInvalid(f"{path}: a {what} stands where a text is expected" if path else f"a {what} is no text")
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
@@ -197,7 +227,8 @@ class Evaluator:
     def condition(self, name: Any, path: str) -> bool:
         """A condition of the template, by name."""
         conditions = self._template.get("Conditions", {})
-        if not isinstance(name, str) or name not in conditions:
+        name = as_text(name, path)
+        if name not in conditions:
             raise TemplateInvalid(f"{path}: the template has no condition {name!r}")
         if name in self._asked:
             raise TemplateInvalid(f"Conditions.{name}: it needs itself")
@@ -240,10 +271,10 @@ class Evaluator:
         argument = self._value(argument, path, depth + 1)
         if name == "Fn::GetAtt":
             logical_id, attribute = self._arguments(argument, 2, name, path)
-            return self._attribute(str(logical_id), as_text(attribute), path)
+            return self._attribute(str(logical_id), as_text(attribute, path), path)
         if name == "Fn::Join":
             separator, parts = self._arguments(argument, 2, name, path)
-            return as_text(separator).join(as_text(part) for part in self._listed(parts, name, path))
+            return as_text(separator, path).join(as_text(part, path) for part in self._listed(parts, name, path))
         if name == "Fn::Split":
             separator, text = self._arguments(argument, 2, name, path)
             if not isinstance(separator, str) or not separator or not isinstance(text, str):
@@ -252,18 +283,20 @@ class Evaluator:
         if name == "Fn::Select":
             index, parts = self._arguments(argument, 2, name, path)
             parts = self._listed(parts, name, path)
-            if not re.fullmatch("[0-9]{1,6}", as_text(index), re.ASCII) or int(index) >= len(parts):
+            if not re.fullmatch("[0-9]{1,6}", as_text(index, path), re.ASCII) or int(index) >= len(parts):
                 raise TemplateInvalid(f"{path}: Fn::Select has no element {index} of {len(parts)}")
             return parts[int(index)]
         if name == "Fn::FindInMap":
             found: Any = self._template.get("Mappings", {})
             for key in self._arguments(argument, 3, name, path):
-                if not isinstance(found, dict) or as_text(key) not in {as_text(each) for each in found}:
-                    raise TemplateInvalid(f"{path}: Fn::FindInMap finds no {as_text(key)!r} in Mappings")
-                found = next(member for each, member in found.items() if as_text(each) == as_text(key))
-            return found
+                wanted = as_text(key, path)
+                members = {as_text(each): member for each, member in found.items()} if isinstance(found, dict) else {}
+                if wanted not in members:
+                    raise TemplateInvalid(f"{path}: Fn::FindInMap finds no {wanted!r} in Mappings")
+                found = members[wanted]
+            return self._value(found, path, depth + 1)
         if name == "Fn::Base64":
-            return base64.b64encode(as_text(argument).encode()).decode("ascii")
+            return base64.b64encode(as_text(argument, path).encode()).decode("ascii")
         if name == "Fn::ToJsonString":
             return json.dumps(argument, separators=(",", ":"))
         if name == "Fn::Length":
@@ -273,7 +306,7 @@ class Evaluator:
     def _reference(self, name: Any, path: str) -> Any:
         if isinstance(name, str) and name in self._known:
             return self._known[name]
-        return self._attribute(str(name), "", path)
+        return self._attribute(as_text(name, path), "", path)
 
     def _attribute(self, logical_id: str, attribute: str, path: str) -> Any:
         if logical_id not in self._template["Resources"]:
