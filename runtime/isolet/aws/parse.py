@@ -151,7 +151,7 @@ def _text_integer(kind: str) -> Reader:
 
 
 def _text_double(value: Any) -> float:
-    if value in _SPECIAL_FLOATS:
+    if isinstance(value, str) and value in _SPECIAL_FLOATS:
         return _SPECIAL_FLOATS[value]
     if not isinstance(value, str) or not re.fullmatch(
         r"[+-]?\d{1,400}(\.\d{0,400})?([eE][+-]?\d{1,4})?", value, re.ASCII
