@@ -15,7 +15,13 @@ Laws:
 - The canonical path is that of all services but S3: `.`, `..` and empty segments removed, then encoded once more.
 
 Not there: temporary credentials. Our keys are long-lived; an `X-Amz-Security-Token` is signed as any other header, and
-gives nothing. A request may come twice within its time; AWS takes it twice, too.
+gives nothing.
+
+Replay: a signed request is taken as often as it comes within SIGNATURE_SKEW_S of its time, either way. Whoever reads
+one on its way may send it again, byte for byte and nothing else, for five minutes (for ten, if the client's clock is
+five minutes fast), and a presigned URL until it expires. AWS takes it twice, too: a memory of signatures would have to
+be shared by all workers before each request, and would refuse a client that repeats what it got no answer to. Against
+readers there is TLS, in front of the server; what must not happen twice needs a name that makes it once.
 
 Precedent: AWS's documentation ("Create a signed AWS API request") and the words of its services' refusals; botocore's
 signer is the reference that tests hold this to.

@@ -62,7 +62,22 @@ def test_second_host_is_refused_even_if_it_agrees() -> None:
 def test_framing_is_read() -> None:
     head = read([(b"host", b"a"), (b"content-length", b"0017"), (b"expect", b"100-Continue"), (b"upgrade", b"h2c")])
     assert (head.content_length, head.expects, head.upgrade, head.chunked) == (17, True, True, False)
-    assert read([(b"Transfer-Encoding", b" Chunked ")]).chunked
+    assert read([(b"Transfer-Encoding", b"Chunked ")]).chunked
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [[(b"Content-Length", value)] for value in (b"", b"+5", b"-5", b"0x5", b"5, 5", b"5 5", b"\xb2", b"9" * 5_000)]
+    + [
+        [(b"Content-Length", b"5"), (b"content-length", b"5")],
+        [(b"Transfer-Encoding", b"chunked"), (b"transfer-encoding", b"chunked")],
+        [(b"Transfer-Encoding", b"chunked"), (b"Content-Length", b"0")],
+        [(b"Content-Length", b"5"), (b"Transfer-Encoding", b"chunked")],
+    ],
+)
+def test_what_the_parser_refuses_of_framing_is_refused_without_it(headers: list[tuple[bytes, bytes]]) -> None:
+    with pytest.raises(MalformedRequest):
+        read(headers)
 
 
 def test_codings_and_expectations_that_we_do_not_know_are_refused() -> None:

@@ -34,6 +34,8 @@ _TEXTUAL = re.compile(
     r"text/.*|application/(?:json|xml|javascript|x-www-form-urlencoded)|.*\+(?:json|xml)", re.ASCII | re.DOTALL
 )
 
+# A body of 10²⁰ bytes is none of ours, and int() would take its time with a number of any size.
+_LENGTH_DIGITS_MAX = 20
 # Precedent: X-Ray's own headers have about 100 characters.
 _TRACE_ID_BYTES_MAX = 512
 
@@ -82,6 +84,7 @@ class Head:
     domain = b""  # `domainName` and `domainPrefix`, packed
     url = ""  # `<id>` of a function URL's host, `<id>.lambda-url.<anything>`
     content_length = 0
+    measured = False  # a Content-Length is there
     chunked = False
     connection = False  # a Connection header is there: the version must be asked of the parser
     upgrade = False
@@ -120,6 +123,8 @@ def read(headers: Headers) -> Head:
             rule(head, value)
         if packed:
             entries[packed] = entries[packed] + b"," + value if packed in entries else value
+    if head.measured and head.chunked:
+        raise MalformedRequest("a Content-Length beside a Transfer-Encoding")
     # Whether none is allowed depends on the version, which the connection knows.
     if head.hosts != 1:
         if head.hosts:
@@ -161,15 +166,20 @@ def _cookie(head: Head, value: bytes) -> None:
     head.cookies += tuple(cookie for part in value.split(b";") if (cookie := part.strip(b" \t")))
 
 
+# The parser refuses what is refused here, too: where a body ends, two look.
+
+
 def _content_length(head: Head, value: bytes) -> None:
-    # The parser has checked that it is one number, and the only one.
+    if not value.isdigit() or len(value) > _LENGTH_DIGITS_MAX or head.measured:
+        raise MalformedRequest("the Content-Length is not one number")
+    head.measured = True
     head.content_length = int(value)
 
 
 def _transfer_encoding(head: Head, value: bytes) -> None:
     # The parser lets `gzip, chunked` pass, whose coding we would have to undo.
-    if value.strip(b" \t").lower() != b"chunked":
-        raise MalformedRequest("the only Transfer-Encoding understood is `chunked`")
+    if value.lower() != b"chunked" or head.chunked:
+        raise MalformedRequest("the only Transfer-Encoding understood is `chunked`, once")
     head.chunked = True
 
 
