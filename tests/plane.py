@@ -136,7 +136,7 @@ class Plane:
     def invocation(self, target: Target, event: bytes = b"\x80") -> Invocation:
         return Invocation(target, str(uuid.uuid4()), event, perf_counter_ns())
 
-    def submit(self, target: Target, done: Callable[[Outcome], None], event: bytes = b"\x80"):  # type: ignore[no-untyped-def]
+    def submit(self, target: Target, done: Callable[[Outcome], Any], event: bytes = b"\x80"):  # type: ignore[no-untyped-def]
         return self.invoker.submit(self.invocation(target, event), done)
 
     async def invoke(self, target: Target, event: bytes = b"\x80") -> Outcome:

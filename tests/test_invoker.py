@@ -450,3 +450,17 @@ async def test_log_lines_beyond_the_rate_are_dropped_counted_and_said(tmp_path: 
     assert len(none.logs) <= 1
     other = await plane.invoke(plane.target("log_storm", tenant="222222222222", fuel=3_000_000))
     assert (len(other.logs), other.logs_dropped) == (len(plenty.logs), 0)
+
+
+async def test_what_cannot_be_answered_is_recorded_as_the_functions_error(tmp_path: Path) -> None:
+    """Its caller is told of an error; the function's log must not say that all went well."""
+    plane = Plane(tmp_path)
+    target = plane.target("answers")
+    unanswerable = AbiViolation("1 is no answer")
+    plane.submit(target, lambda outcome: unanswerable)
+    async with asyncio.timeout(20):
+        while not plane.notes.kept:
+            await asyncio.sleep(0)
+    _, recorded = plane.notes.kept[-1]
+    assert (recorded.value, recorded.error) == (None, unanswerable)
+    assert recorded.usage.duration_ns > 0

@@ -29,7 +29,7 @@ from .allowance import Allowance, Meter
 from .engine.engine import Engine
 from .engine.host import Wait
 from .engine.isolate import Isolate
-from .errors import Cancelled, EngineFault, IsoletError, PayloadTooLarge, Throttled, TimedOut
+from .errors import Cancelled, EngineFault, GuestError, IsoletError, PayloadTooLarge, Throttled, TimedOut
 from .hostcalls.layers import Layers, SharedLayers
 from .hostcalls.state import HostConstants, HostState, Upward
 from .log_lines import group_name, stream_name
@@ -42,7 +42,8 @@ from .tally import Column, Tally
 
 logger = logging.getLogger("isolet.invoker")
 
-Done = Callable[[Outcome], None]
+# Takes the outcome. What it returns is why the value cannot be its answer: the function's error after all.
+Done = Callable[[Outcome], GuestError | None]
 _EVENT_BYTES_MAX = limits.PAYLOAD_BYTES_MAX + limits.ENVELOPE_BYTES_MAX
 
 
@@ -295,7 +296,9 @@ class Attempt(Run):
         # Whoever asked may hold this ticket: the two would keep each other, and the event, until the collector came.
         done, self._done = self._done, _nobody
         try:
-            done(outcome)
+            if (unanswerable := done(outcome)) is not None:
+                unanswerable.__traceback__ = None  # its frames hold whoever asked
+                outcome = outcome._replace(value=None, error=unanswerable)
         finally:
             if isolate is not None:
                 if error is None and not isolate.noted and self._loaded is not None:
@@ -306,7 +309,7 @@ class Attempt(Run):
             invoker.want_spare(prepared)
 
 
-def _nobody(outcome: Outcome) -> None:
+def _nobody(outcome: Outcome) -> GuestError | None:
     raise AssertionError("an invocation ends once")
 
 

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from .. import limits
 from ..clock import Clock, SystemClock
+from ..errors import GuestError
 from ..model import Invocation, Outcome, Target
 from ..routing import RoutingTable
 from . import events
@@ -46,7 +47,7 @@ class AcceptanceLike(Protocol):
 class InvokerLike(Protocol):
     """What the door needs of invoker.py."""
 
-    def submit(self, invocation: Invocation, done: Callable[[Outcome], None]) -> Ticket:
+    def submit(self, invocation: Invocation, done: Callable[[Outcome], GuestError | None]) -> Ticket:
         """Starts an invocation; `done` is called exactly once, maybe before `submit` returns. May raise CallerError,
         HostError."""
 

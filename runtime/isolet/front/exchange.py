@@ -127,7 +127,8 @@ class Invoking(Exchange):
             return
         self.ticket = ticket
 
-    def done(self, outcome: Outcome) -> None:
+    def done(self, outcome: Outcome) -> GuestError | None:
+        """Answers. Returns why the outcome's value cannot be the answer, if it cannot."""
         raise NotImplementedError
 
     def failed(self, error: Exception) -> None:
@@ -195,18 +196,19 @@ class HttpExchange(Invoking):
         trace = self.head.trace_id
         self.submit(Invocation(match.target, request_id, event, started_ns, b"\xc0", trace))
 
-    def done(self, outcome: Outcome) -> None:
+    def done(self, outcome: Outcome) -> GuestError | None:
         if self.connection is None:
-            return
+            return None
         if outcome.error is not None:
             self.failed(outcome.error)
-            return
+            return None
         try:
             answer = events.answer(outcome.value, wire.request_id_line(self.request_id), outcome.rendered)
         except GuestError as error:
             self.failed(error)
-            return
+            return error
         self.answer(answer)
+        return None
 
     def failed(self, error: Exception) -> None:
         self.answer(wire.http_failure(error, self.request_id))

@@ -117,22 +117,23 @@ class UrlExchange(SignedInvoking):
     def _streams(self) -> bool:
         return self._url is not None and self._url.mode == "RESPONSE_STREAM" and not self.http_1_0
 
-    def done(self, outcome: Outcome) -> None:
+    def done(self, outcome: Outcome) -> GuestError | None:
         if self.connection is None:
-            return
+            return None
         if self._streaming:
             self._end(outcome.error)
-            return
+            return None
         if outcome.error is not None:
             self.failed(outcome.error)
-            return
+            return None
         try:
             answer = self._whole(outcome)
         except GuestError as error:
             self.failed(error)
-            return
+            return error
         self.chunked = self._streams
         self.answer(answer)
+        return None
 
     def _whole(self, outcome: Outcome) -> wire.Answer:
         lines = wire.request_id_line(self.request_id) + self._cors_lines()

@@ -170,22 +170,22 @@ class InvokeExchange(SignedInvoking):
             raise denied(account, "InvokeFunction", ref.arn())
         return self.connection.door.routes.find(ref)
 
-    def done(self, outcome: Outcome) -> None:
+    def done(self, outcome: Outcome) -> GuestError | None:
         connection, invocation = self.connection, self._invocation
         if connection is None:
-            return
+            return None
         assert invocation is not None, "an outcome follows an invocation"
-        error = outcome.error
+        error, unanswerable = outcome.error, None
         lines = b"x-amz-executed-version: %b\r\n" % invocation.target.version.encode("ascii")
         if error is None:
             try:
                 body = payload.render_json(outcome.value, outcome.rendered)
-            except GuestError as unanswerable:
-                error = unanswerable
+            except GuestError as failure:
+                error = unanswerable = failure
         if error is not None:
             if not isinstance(error, GuestError):
                 self.failed(error)
-                return
+                return None
             body = wire.function_error(error, self.request_id, invocation.target.runtime)
             lines += _FUNCTION_ERROR
         if self._tail:
@@ -199,6 +199,7 @@ class InvokeExchange(SignedInvoking):
             )
             lines += b"x-amz-log-result: " + report.tail(rows) + wire.CRLF
         self.answer(wire.Answer(200, wire.JSON + wire.request_id_line(self.request_id) + lines, body))
+        return unanswerable
 
     def failed(self, error: Exception) -> None:
         if isinstance(error, GuestError):  # the invoker raises none; its outcome carries them

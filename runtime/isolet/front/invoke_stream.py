@@ -75,19 +75,19 @@ class StreamInvokeExchange(InvokeExchange):
 
     # ── the end ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def done(self, outcome: Outcome) -> None:
+    def done(self, outcome: Outcome) -> GuestError | None:
         connection = self.connection
         if connection is None:
-            return
-        error, chunks = outcome.error, b""
+            return None
+        error, unanswerable, chunks = outcome.error, None, b""
         if error is None and not self._streaming:
             try:
                 chunks = _chunks(payload.render_json(outcome.value, outcome.rendered))
-            except GuestError as unanswerable:
-                error = unanswerable
+            except GuestError as failure:
+                error = unanswerable = failure
         if error is not None and not isinstance(error, GuestError) and not self._streaming:
             self.failed(error)
-            return
+            return None
         complete = self._complete(outcome._replace(error=error))
         if self._streaming:
             self.connection = None
@@ -95,6 +95,7 @@ class StreamInvokeExchange(InvokeExchange):
         else:
             self.chunked = not self.http_1_0
             self.answer(wire.Answer(200, self._lines(), chunks + complete))
+        return unanswerable
 
     def _complete(self, outcome: Outcome) -> bytes:
         connection, invocation, error = self.connection, self._invocation, outcome.error
