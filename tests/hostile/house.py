@@ -24,13 +24,15 @@ import socket
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
 
 import httpx
+import pytest
+from botocore.exceptions import ClientError
 
 from isolet import limits
 from isolet.engine.engine import wat
@@ -53,6 +55,8 @@ DURABILITY = "Durability"
 HEADINGS = (EXECUTION, BUILD, ABI, HTTP, OUTBOUND, TENANCY, DURABILITY)
 
 HOSTILE, NEIGHBOUR = "666666666666", "111111111111"
+# Where a test may listen for what guests fetch; the server opens it, and no other address that is not public.
+TARPIT = "127.0.0.66"
 ROLE = "arn:aws:iam::000000000000:role/r"
 # How long what is given back may take: a turn of the loop, a second for spares, a busy machine.
 SETTLE_S = 30
@@ -99,7 +103,7 @@ class Expected:
         assert (seen.status, seen.error) == (self.status, self.error), f"{seen} is not {self}"
         assert self.says in seen.says, f"{seen.says!r} does not say {self.says!r}"
         if self.value is not ANYTHING:
-            assert seen.value == self.value
+            assert seen.value == self.value, f"{seen.value!r} is not {self.value!r}"
 
 
 def answers(value: Any = ANYTHING) -> Expected:
@@ -117,6 +121,11 @@ def refused(status: int, error: str = "", says: str = "") -> Expected:
     return Expected(status, error, says)
 
 
+def not_built(says: str) -> Expected:
+    """The upload is taken, and its build says why it failed."""
+    return Expected(201, "Failed", says)
+
+
 def trapped(says: str) -> Expected:
     return fails("Runtime.Trapped", says)
 
@@ -130,8 +139,8 @@ class Case:
     """One attack.
 
     `input`: a guest's file (`x.wat`, of this directory's guests/ or of tests/guests), its text, a module's bytes, or a
-    script. A guest is deployed with `settings` (CreateFunction's), called with `event` (JSON bytes, or what becomes
-    them), and removed. `kills_worker`: the attack ends a worker by its nature; its replacement must serve.
+    script. A guest is deployed with `settings` (CreateFunction's) and called with `event` (JSON bytes, or what becomes
+    them). `kills_worker`: the attack ends a worker by its nature; its replacement must serve.
     """
 
     name: str
@@ -141,6 +150,8 @@ class Case:
     event: Any = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     kills_worker: bool = False
+    # A guest that a script calls, deployed before: `House.function` is its name.
+    guest: str | bytes = ""
 
     def __str__(self) -> str:
         return self.name
@@ -151,8 +162,27 @@ class Case:
 
     @property
     def module(self) -> bytes:
-        assert not callable(self.input), f"{self.name} is a script"
-        return module(self.input)
+        given = self.guest if callable(self.input) else self.input
+        assert given, f"{self.name} is a script without a guest"
+        return module(given)
+
+    @property
+    def has_guest(self) -> bool:
+        return bool(self.guest) or not callable(self.input)
+
+
+def parameters(*tables: Sequence[Case]) -> list[Any]:
+    """Cases as pytest's parameters. The quick run has the first two of each table, the slow one the others."""
+    return [
+        pytest.param(case, marks=pytest.mark.slow if number > 1 else ())
+        for table in tables
+        for number, case in enumerate(table)
+    ]
+
+
+def _function_of(case: Case) -> tuple[str, str]:
+    """What tells a case's function from others."""
+    return hashlib.sha256(case.module).hexdigest(), json.dumps(case.settings, sort_keys=True)
 
 
 @functools.cache
@@ -204,18 +234,23 @@ class Tenant:
 
     def deploy(self, name: str, code: bytes | Mapping[str, bytes], **settings: Any) -> str:
         """A function of a module or of a package's files, ready to be called. Raises Failed, boto3's ClientError."""
+        self.create(name, code, **settings)
+        self.built(name)
+        return name
+
+    def create(self, name: str, code: bytes | Mapping[str, bytes], **settings: Any) -> None:
+        """The same, without waiting for its build."""
         files = {"function.wasm": code} if isinstance(code, bytes) else code
         given = {"Runtime": "provided.al2023", "Handler": "handle", "Role": ROLE, **settings}
         with self.speaking() as client:
             client.create_function(FunctionName=name, Code={"ZipFile": zipped(files)}, **given)
-            self.built(name, client)
-        return name
 
-    def built(self, name: str, client: Any) -> None:
+    def built(self, name: str) -> None:
         """Waits for a function's build. Raises Failed."""
         deadline_s = monotonic() + PATIENCE_S
-        while (state := client.get_function_configuration(FunctionName=name))["State"] == "Pending":
-            assert monotonic() < deadline_s, f"{name} is still being built"
+        with self.speaking() as client:
+            while (state := client.get_function_configuration(FunctionName=name))["State"] == "Pending":
+                assert monotonic() < deadline_s, f"{name} is still being built"
         if state["State"] != "Active":
             raise Failed(state["StateReason"])
 
@@ -230,11 +265,14 @@ class Tenant:
 
     def log_lines(self, name: str, request_id: str = "") -> list[str]:
         """A function's log: of one invocation, the lines that name it."""
+        asked = {"filterPattern": f'"{request_id}"'} if request_id else {}
+        found: list[Any] = []
         with self.speaking("logs") as client:
-            asked = {"filterPattern": f'"{request_id}"'} if request_id else {}
-            group = f"/aws/lambda/{name}"
             try:
-                found = client.filter_log_events(logGroupName=group, **asked)["events"]
+                for page in client.get_paginator("filter_log_events").paginate(
+                    logGroupName=f"/aws/lambda/{name}", **asked
+                ):
+                    found += page["events"]
             except client.exceptions.ResourceNotFoundException:
                 return []
         return [event["message"].removesuffix("\n") for event in found]
@@ -268,7 +306,10 @@ _POOL_BYTES_MIN = 1 << 40
 class Footprint(NamedTuple):
     """What a process holds of the machine."""
 
+    # But for packages: a worker opens one when its function first looks at its files, and keeps it while it has the
+    # function.
     descriptors: int
+    packages: int
     # Files that are mapped outside of the pool, each as often as it is: artifacts. Libraries, which an import maps, are
     # among the others.
     files: Counter[str]
@@ -295,7 +336,16 @@ def footprint(pid: int) -> Footprint:
     others = [member for size, members in runs if size < _POOL_BYTES_MIN for member in members]
     files = Counter(member for member in others if member and ".so" not in member)
     pages = int((process / "statm").read_text().split()[1])
-    return Footprint(len(os.listdir(process / "fd")), files, pool, len(others), pages * os.sysconf("SC_PAGESIZE"))
+    packages = descriptors = 0
+    for descriptor in (process / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            is_package = os.readlink(descriptor).endswith(".zip")
+            packages += is_package
+            descriptors += not is_package
+    return Footprint(descriptors, packages, files, pool, len(others), pages * os.sysconf("SC_PAGESIZE"))
+
+
+_AT_REST = ("isolates_waiting", "slices_runnable", "invocations_in_flight")
 
 
 class Baseline(NamedTuple):
@@ -353,7 +403,12 @@ class House:
     """The server, its two tenants, and the law around every attack."""
 
     def __init__(self, directory: Path, *arguments: str, **variables: str) -> None:
-        self.server = Served(directory, *arguments, **variables)
+        self.server = Served(directory, *arguments, **{"ISOLET_OUTBOUND_PRIVATE": f"{TARPIT}/32"} | variables)
+        self._functions: dict[tuple[str, str], str | Seen] = {}
+        self._plain = httpx.Client(
+            base_url=self.server.url, timeout=PATIENCE_S, limits=httpx.Limits(max_keepalive_connections=0)
+        )
+        self._bare: Baseline | None = None  # before the first of them
         self.hostile = self.tenant(HOSTILE)
         self.neighbour = self.tenant(NEIGHBOUR)
         self.neighbour.deploy("canary", module("canary.wat"))
@@ -396,7 +451,7 @@ class House:
 
     def gauges(self) -> dict[int, dict[str, float]]:
         """What each worker says of itself, by its number."""
-        text = httpx.get(f"{self.server.url}/metrics", timeout=PATIENCE_S).text
+        text = self._plain.get("/metrics").text
         found: dict[int, dict[str, float]] = {}
         for name, number, value in re.findall(
             r'^isolet_(\w+)\{cordon="[^"]+",worker="(\d+)"\} (\S+)$', text, re.MULTILINE
@@ -405,16 +460,27 @@ class House:
         return found
 
     def at_rest(self) -> bool:
-        """No slot of a pool is used but by spares, and nothing is under way but our own look."""
-        return all(
-            gauges["isolates_live"] == gauges["isolates_spare"]
-            and not gauges["isolates_waiting"] + gauges["slices_runnable"] + gauges["invocations_in_flight"]
-            and gauges["connections_open"] <= 1
-            for gauges in self.gauges().values()
-        )
+        return not self.unrest()
+
+    def unrest(self) -> str:
+        """What is not over yet: slots that are used but by spares, what is under way but our own look, and snapshots
+        that only some workers have loaded ahead. "" at rest."""
+        found = []
+        for number, gauges in self.gauges().items():
+            counted = {name: gauges[name] for name in _AT_REST if gauges[name]}
+            counted["isolates_used"] = gauges["isolates_live"] - gauges["isolates_spare"]
+            if any(counted.values()) or gauges["connections_open"] > 1:
+                found.append(f"worker {number}: {counted}, {gauges['connections_open']} connections")
+        loaded = [set(footprint(pid).files) for pid in self.workers().values()]
+        if any(files != loaded[0] for files in loaded):
+            found.append(f"only some have loaded {set.union(*loaded) - set.intersection(*loaded)}")
+        return "; ".join(found)
+
+    def settle(self) -> None:
+        until(self.at_rest, "the server is at rest", self.unrest)
 
     def baseline(self) -> Baseline:
-        until(self.at_rest, "the server is at rest")
+        self.settle()
         workers = self.workers()
         return Baseline(self.server.keeper(), workers, {number: footprint(pid) for number, pid in workers.items()})
 
@@ -440,10 +506,10 @@ class House:
         os.kill(before.keeper, 0)
         assert self.server.keeper() == before.keeper, "the keeper was replaced"
         if kills_worker:
-            until(self.at_rest, "the server is at rest")
+            self.settle()
             return
         assert self.workers() == before.workers, "a worker was replaced"
-        until(self.at_rest, "the server is at rest")
+        self.settle()
         for number, was in before.footprints.items():
             pid = before.workers[number]
             self._until_same(pid, was)
@@ -459,6 +525,8 @@ class House:
         found = []
         if now.descriptors > was.descriptors:
             found.append(f"{now.descriptors} descriptors instead of {was.descriptors}")
+        if now.packages > was.packages + len(self._functions):
+            found.append(f"{now.packages} packages instead of {was.packages}")
         if now.files != was.files:
             found.append(f"files are mapped: {now.files - was.files}, and not any more: {was.files - now.files}")
         if now.other_mappings > was.other_mappings + OTHER_MAPPINGS_SLACK:
@@ -471,20 +539,77 @@ class House:
 
     def attacked(self, case: Case) -> Seen:
         """Runs a case and everything around it."""
+        self.prepare([case])
         with self.watched(kills_worker=case.kills_worker):
             answer = case.input(self) if callable(case.input) else self._called(case)
             case.expected.check(answer)
         return answer
 
     def _called(self, case: Case) -> Seen:
-        name = "h" + hashlib.sha256(case.name.encode()).hexdigest()[:12]
-        self.hostile.deploy(name, case.module, **case.settings)
-        try:
-            answer = self.hostile.invoke(name, case.payload)
-            self.check_error(name, answer)
-        finally:
-            self.hostile.remove(name)
+        name = self._functions[_function_of(case)]
+        if isinstance(name, Seen):
+            return name
+        answer = self.hostile.invoke(name, case.payload)
+        self.check_error(name, answer)
         return answer
+
+    # ── the attacker's functions ────────────────────────────────────────────────────────────────────────────────
+
+    def prepare(self, cases: Iterable[Case]) -> None:
+        """Deploys what the cases call and is not there yet, all at once; cases of one guest and settings share it."""
+        if not self._functions:
+            self._bare = self.baseline()
+        wanted = {_function_of(case): case for case in cases if case.has_guest}
+        made = {key: self._created(case) for key, case in wanted.items() if key not in self._functions}
+        for key, name in made.items():
+            self._functions[key] = name if isinstance(name, Seen) else self._built(name)
+
+    def function(self, given: str | bytes, **settings: Any) -> str:
+        """The name of a function that is prepared."""
+        name = self._functions[_function_of(Case("", "", given, answers(), settings=settings))]
+        assert isinstance(name, str), name
+        return name
+
+    def upload(self, code: bytes | Mapping[str, bytes], **settings: Any) -> Seen:
+        """What becomes of an upload: status 201 and its State, or the refusal. Whatever was made is removed again."""
+        name = f"u{uuid.uuid4().hex[:12]}"
+        refusal = self._create(name, code, settings)
+        if refusal is not None:
+            return refusal
+        built = self._built(name)
+        if isinstance(built, Seen):
+            return built
+        self.hostile.remove(name)
+        return Seen(201, "", "Active")
+
+    def _created(self, case: Case) -> str | Seen:
+        name = f"c{hashlib.sha256(repr(_function_of(case)).encode()).hexdigest()[:12]}"
+        return self._create(name, case.module, case.settings) or name
+
+    def _create(self, name: str, code: bytes | Mapping[str, bytes], settings: Mapping[str, Any]) -> Seen | None:
+        try:
+            self.hostile.create(name, code, **settings)
+        except ClientError as error:
+            told = error.response
+            return Seen(told["ResponseMetadata"]["HTTPStatusCode"], told["Error"]["Code"], told["Error"]["Message"])
+        return None
+
+    def _built(self, name: str) -> str | Seen:
+        try:
+            self.hostile.built(name)
+        except Failed as failed:
+            self.hostile.remove(name)
+            return Seen(201, "Failed", str(failed))
+        return name
+
+    def clear(self) -> None:
+        """Removes all functions that cases were prepared with: artifacts are unmapped, descriptors closed."""
+        for name in self._functions.values():
+            if not isinstance(name, Seen):
+                self.hostile.remove(name)
+        self._functions.clear()
+        if self._bare is not None:
+            self.after_check(self._bare)
 
     def check_error(self, name: str, answer: Seen) -> None:
         """An answer carries its request's id; the log has one bounded line about an error."""

@@ -17,6 +17,11 @@ def cases() -> Iterator[Case]:
                 yield from (case for case in value if isinstance(case, Case))
 
 
+def test_there_are_enough() -> None:
+    counted = Counter(case.heading for case in cases())
+    assert counted.total() >= 120, counted
+
+
 def test_cases_have_names_and_headings() -> None:
     names = Counter(case.name for case in cases())
     assert [name for name, count in names.items() if count > 1] == []
