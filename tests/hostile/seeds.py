@@ -59,6 +59,11 @@ def _frame(kind: int, number: int, part: bytes) -> bytes:
     return HEADER.pack(5 + len(part), kind, number) + part
 
 
+_ZIPS = (
+    [_zip({"function.wasm": b"\0asm\x01\0\0\0", "a/b.txt": b"x" * 99}), _zip({"a": b"b"}, zipfile.ZIP_STORED)],
+    [b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x07", b"\xff\xff\xff\xff", b"../", b"\0", bytes(20)],
+)
+
 # target → (inputs that are right or nearly, what is put between)
 SEEDS: Mapping[str, tuple[Sequence[bytes], Sequence[bytes]]] = {
     "outcome": ([msgpack.packb(one) for one in _OUTCOMES], _MSGPACK),
@@ -135,10 +140,8 @@ SEEDS: Mapping[str, tuple[Sequence[bytes], Sequence[bytes]]] = {
             b"//",
         ],
     ),
-    "package": (
-        [_zip({"function.wasm": b"\0asm\x01\0\0\0", "a/b.txt": b"x" * 99}), _zip({"a": b"b"}, zipfile.ZIP_STORED)],
-        [b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x07", b"\xff\xff\xff\xff", b"../", b"\0", bytes(20)],
-    ),
+    "package": _ZIPS,
+    "stored_package": _ZIPS,
     "json_body": (
         [json.dumps(_JSON).encode(), b'[1e999, -0, 1.5, "\\ud800", null]', b"[" * 200 + b"]" * 200],
         [b"[", b"{", b'"', b"null", b"NaN", b"1e400", b"9" * 400, b"\\u0000", b'"a":', b",", b"true", b"\xff", b"-"],

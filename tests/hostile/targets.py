@@ -8,8 +8,10 @@ used by test_fuzz.py (hypothesis, every run) and by atheris_targets.py (coverage
 from __future__ import annotations
 
 import io
+import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +30,7 @@ from isolet.errors import (
     ModuleInvalid,
     Raised,
     SerializationFailed,
+    StorageUnavailable,
     TemplateInvalid,
     UnsupportedOperation,
     ValidationFailed,
@@ -40,7 +43,7 @@ from isolet.front.door import peer_of
 from isolet.grants import Refusal
 from isolet.model import DEFAULT_TENANT, Route, Served
 from isolet.routing import RoutingTable, parse_function_name
-from isolet.storage.packages import check
+from isolet.storage.packages import PackageFiles, check
 from isolet.unpacking import unpacking
 from isolet.urls import parse_url
 
@@ -205,6 +208,18 @@ def package(data: bytes) -> None:
         assert len(set(names)) == len(names) <= limits.PACKAGE_FILES_MAX
 
 
+def stored_package(data: bytes) -> None:
+    """A package that a disk has damaged, or somebody: its files, or StorageUnavailable."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / ("0" * 64 + ".zip")
+        path.write_bytes(data)
+        try:
+            files = PackageFiles(path)
+            assert sum(len(files[name]) for name in files) <= limits.PACKAGE_BYTES_MAX
+        except StorageUnavailable:
+            return
+
+
 # ── what AWS's clients say ──────────────────────────────────────────────────────────────────────────────────────
 
 _SHAPES = [
@@ -333,7 +348,20 @@ def frames(data: bytes) -> None:
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     one.__name__: one
     for one in (
-        *(outcome, request, signature, headers, routes, url, package, json_body, cbor_body, form_body, token),
+        *(
+            outcome,
+            request,
+            signature,
+            headers,
+            routes,
+            url,
+            package,
+            stored_package,
+            json_body,
+            cbor_body,
+            form_body,
+            token,
+        ),
         *(pattern, schedule, stack, frames),
     )
 }

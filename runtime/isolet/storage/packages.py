@@ -181,16 +181,21 @@ class PackageFiles(Mapping[str, bytes]):
         if self._archive is None:
             with _readable(self._path.stem):
                 self._archive = zipfile.ZipFile(self._source)
-            members = (info for info in self._archive.infolist() if not info.is_dir())
+            members = (info for info in self._archive.infolist() if not info.filename.endswith("/"))
             self._members = {info.filename: info for info in members if info.filename != self._hidden}
         return self._archive
+
+
+# What zipfile raises of bytes that are no zip, or are one no more. RuntimeError: encrypted; NotImplementedError, one of
+# its children: a method that zipfile does not know.
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError, OSError)
 
 
 @contextlib.contextmanager
 def _readable(digest: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as reason:
+    except _UNREADABLE as reason:
         raise StorageUnavailable(f"the package {digest} cannot be read ({reason}); deploy again") from None
 
 
@@ -211,8 +216,7 @@ def check(content: bytes, source: bool = False) -> int:
             for member in members:
                 _inflate(archive, member)
             return 0 if source else _check_module(archive)
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError, OSError):
-        # RuntimeError: encrypted; NotImplementedError, one of its children: a method that zipfile does not know.
+    except _UNREADABLE:
         raise InvalidParameter(_NO_ZIP) from None
 
 
