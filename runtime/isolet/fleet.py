@@ -120,12 +120,13 @@ class Fleet:
             known = {served.tenant for served in self.table.served()} | self._told
             tenants = sorted(tenant for tenant in known if self.speaks_for(member, tenant))
             try:
-                await self._ask(member, "keys", None)
                 if (doors := self._doors(member)) is not None:
                     await self._ask(member, "doors", doors)
                 if self.limits_of is not None:
                     await self._ask(member, "limits", [self.limits_of(tenant, cordon) for tenant in tenants])
                 await self._ask(member, "routes", [True, rows, []])
+                # Last: who has forgotten all keys can ask for them as soon as this is over, and not before.
+                await self._ask(member, "keys", None)
             except (IsoletError, TimeoutError):
                 self.detach(link)
                 raise
