@@ -46,7 +46,7 @@ def binary() -> Path:
 
 def start(port: int, threads: int | None = None) -> subprocess.Popen[bytes]:
     """hello, on 127.0.0.1:`port`: without fuel."""
-    return _serve(_component((HERE / "hello.wat").read_text()), port, threads)
+    return serve(_component((HERE / "hello.wat").read_text()), port, threads)
 
 
 # The section of the empty core module $work in a component: number, size, the module and its name.
@@ -75,7 +75,7 @@ def _leb(number: int) -> bytes:
     return bytes([*encoded, number])
 
 
-def _serve(component: Path, port: int, threads: int | None, options: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+def serve(component: Path, port: int, threads: int | None, options: Sequence[str] = ()) -> subprocess.Popen[bytes]:
     environment = os.environ | ({"TOKIO_WORKER_THREADS": str(threads)} if threads else {})
     return subprocess.Popen(
         [binary(), "serve", "-O", "pooling-allocator=y", *options, "--addr", f"127.0.0.1:{port}", component],
@@ -104,7 +104,7 @@ def serving(work: Work, language: str, cache: Path, workers: int) -> Iterator[st
     component = _component(text.replace("STUBS", _stubs(wasm)), wasm)
     port = free_port()
     with serve_until_ended(
-        f"http://127.0.0.1:{port}/", _serve(component, port, workers, ("-W", f"fuel={_FUEL}"))
+        f"http://127.0.0.1:{port}/", serve(component, port, workers, ("-W", f"fuel={_FUEL}"))
     ) as url:
         yield url
 

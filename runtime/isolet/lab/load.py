@@ -122,10 +122,7 @@ class Client:
         await asyncio.sleep(job.warmup_s)
         self.counting = True
         began_ns = time.perf_counter_ns()
-        if job.requests:
-            await self.done.wait()
-        else:
-            await asyncio.sleep(job.seconds)
+        await self._until_over(pacing)
         self.counting = False
         seconds = (time.perf_counter_ns() - began_ns) / 1e9
         self.ending = True
@@ -135,6 +132,14 @@ class Client:
         times.record_all_ns(self.times_ns)
         failed = sum(self.failures.values())
         return Result(times, seconds, failed, self.bytes_received, self.backlog, self.failures)
+
+    async def _until_over(self, pacing: asyncio.Task[None] | None) -> None:
+        """Raises what made the pace impossible."""
+        over = asyncio.ensure_future(self.done.wait() if self.job.requests else asyncio.sleep(self.job.seconds))
+        ended, _ = await asyncio.wait({over, pacing} if pacing else {over}, return_when=asyncio.FIRST_COMPLETED)
+        if pacing is not None and pacing in ended:
+            over.cancel()
+            pacing.result()
 
     async def connect(self) -> None:
         loop = asyncio.get_running_loop()
@@ -168,7 +173,7 @@ class Client:
                 self._failed(f"status {status}")
             if self.job.requests and len(self.times_ns) + sum(self.failures.values()) >= self.job.requests:
                 self.done.set()
-                self.ending = True
+                self.counting, self.ending = False, True
         if self.ending:
             return
         if not self.job.rate:

@@ -82,6 +82,8 @@ class Peer:
 
 def find(directory: Path) -> list[Peer]:
     """The peers of a directory, ours first."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == _PACKAGE]:
+        del sys.modules[name]  # another directory's
     package = ModuleType(_PACKAGE)
     package.__path__ = [str(directory)]
     sys.modules[_PACKAGE] = package
