@@ -303,6 +303,21 @@ def test_workers_never_open_the_database(tmp_path: Path) -> None:
         server.end()
 
 
+def test_second_server_of_the_same_data_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+    """Also where the sockets are in a temporary directory, since the data's path is too long."""
+    data = tmp_path / ("long" * 20)
+    with serving(data, workers=1) as server:
+        server.deploy("answers")
+        second = subprocess.run(
+            [sys.executable, "-c", SCRIPT, "1", str(data)], capture_output=True, text=True, timeout=60
+        )
+        assert second.returncode != 0
+        assert "is in use by another keeper" in second.stderr
+        os.kill(server.pids("worker")[0], signal.SIGKILL)  # its replacement finds the keeper
+        assert httpx.get(f"{server.url}/fn/answers/", timeout=30).json() == 1
+        server.end()
+
+
 def test_port_in_use_is_said_with_the_cure(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

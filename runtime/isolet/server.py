@@ -19,12 +19,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import hashlib
 import importlib.metadata
 import logging
 import os
 import resource
+import shutil
 import signal
 import socket
+import stat
 import sys
 import tempfile
 import time
@@ -284,13 +287,32 @@ def _require_free(family: int, address: tuple[object, ...]) -> None:
 @contextlib.contextmanager
 def link_path(config: Config) -> Iterator[Path]:
     """Where keeper and workers meet: in the data directory, or in a temporary one if that path is too long for a
-    socket."""
+    socket.
+
+    Only one server of the data comes here: it has opened the database before, which a living one's keeper has locked.
+    """
     path = config.socket_path.resolve()
     if len(os.fsencode(longest_path(path.parent))) <= SOCKET_PATH_BYTES_MAX:
         yield path
     else:
-        with tempfile.TemporaryDirectory(prefix="isolet-") as directory:
-            yield Path(directory) / "keeper.sock"
+        directory = _short_directory(path.parent)
+        try:
+            yield directory / "keeper.sock"
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _short_directory(data: Path) -> Path:
+    """A temporary one that only this user can use, and the same for the same data: what a server that was killed has
+    left there the next one finds, and removes in the end."""
+    name = f"isolet-{os.geteuid()}-{hashlib.sha256(os.fsencode(data)).hexdigest()[:16]}"
+    directory = Path(tempfile.gettempdir()) / name
+    with contextlib.suppress(FileExistsError):
+        directory.mkdir(mode=0o700)
+    found = directory.lstat()
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077:
+        return directory
+    return Path(tempfile.mkdtemp(prefix="isolet-"))  # somebody else's, who got there first
 
 
 def _close(sockets: list[socket.socket]) -> None:
