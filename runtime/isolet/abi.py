@@ -106,7 +106,11 @@ assert min(limits.OUTCOME_MAP_LEN_MAX, CONTAINERS_MAX) >= limits.OUTCOME_ARRAY_L
 
 def unpack_outcome(raw: bytes) -> Any:
     """The value of an outcome. Raises `Raised` for a handler's error and AbiViolation for anything malformed."""
-    return opened(decode(raw, "outcome"))
+    outcome = decode(raw, "outcome")
+    # Ordinary ones without the call.
+    if type(outcome) is dict and len(outcome) == 1 and "ok" in outcome:
+        return outcome["ok"]
+    return opened(outcome)
 
 
 def opened(outcome: Any) -> Any:
@@ -184,7 +188,8 @@ def decode(raw: bytes, what: str, weight: list[int] | None = None) -> Any:
                 max_array_len=limits.OUTCOME_ARRAY_LEN_MAX,
                 max_map_len=limits.OUTCOME_MAP_LEN_MAX,
             )
-        bound_depth(value, raw, limits.OUTCOME_DEPTH_MAX)
+        if len(raw.translate(None, NO_CONTAINER)) > limits.OUTCOME_DEPTH_MAX and type(value) in _CONTAINERS:
+            _bound_depth(value, limits.OUTCOME_DEPTH_MAX)
         return value
     except AbiViolation as error:
         raise AbiViolation(f"the {what} is malformed: {error.message}") from None

@@ -37,7 +37,10 @@ Steps = Generator[None, None, tuple[Any, int]]
 
 def is_quick(raw: bytes) -> bool:
     """Whether an outcome takes next to nothing: a millisecond at the worst."""
-    return len(raw) <= QUICK_BYTES_MAX and len(raw.translate(None, abi.NO_CONTAINER)) <= QUICK_CONTAINERS_MAX
+    size = len(raw)
+    return size <= QUICK_CONTAINERS_MAX or (
+        size <= QUICK_BYTES_MAX and len(raw.translate(None, abi.NO_CONTAINER)) <= QUICK_CONTAINERS_MAX
+    )
 
 
 # ── JSON ────────────────────────────────────────────────────────────────────────────────────────────────────────
