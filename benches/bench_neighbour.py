@@ -75,9 +75,7 @@ class Scrape:
     def lag(self) -> Buckets:
         """Upper bound in ms → how many up to it."""
         buckets: Buckets = {}
-        for bound, count in re.findall(
-            r'loop_lag_seconds_bucket\{cordon="[^"]+",le="([^"]+)",worker="\d+"\} (\S+)', self._text
-        ):
+        for bound, count in re.findall(r'loop_lag_seconds_bucket\{[^}]*le="([^"]+)"[^}]*\} (\S+)', self._text):
             buckets[1000 * float(bound)] = buckets.get(1000 * float(bound), 0) + float(count)
         return buckets
 

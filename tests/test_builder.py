@@ -219,18 +219,24 @@ async def test_guest_may_fill_its_memory_within_the_limits(house: House) -> None
 async def test_limits_are_set_before_anything_is_read() -> None:
     """The process that does not get a request has limited itself already."""
     script = (
-        "import sys, resource\n"
+        "import os, sys, resource\n"
         "from isolet import building\n"
         "def reading(stream):\n"
         "    for what in 'CPU DATA AS FSIZE NOFILE CORE'.split():\n"
         "        print(what, *resource.getrlimit(getattr(resource, 'RLIMIT_' + what)), file=sys.stderr)\n"
         "    assert not [m for m in sys.modules if m.startswith('wasmtime')]\n"
+        "    print('NICE', os.nice(0), file=sys.stderr)\n"
+        "    if os.path.exists('/proc/self/autogroup'):\n"
+        "        print('GROUP', open('/proc/self/autogroup').read().split()[-1], file=sys.stderr)\n"
         "    raise SystemExit(7)\n"
         "building._read_task = reading\n"
         "building.main(['3', str(1 << 30)])\n"
     )
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", script), stderr=asyncio.subprocess.PIPE, env={"PYTHONPATH": os.pathsep.join(sys.path)}
+        *(sys.executable, "-c", script),
+        stderr=asyncio.subprocess.PIPE,
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+        start_new_session=True,
     )
     _, said = await process.communicate()
     assert process.returncode == 7, said.decode()
@@ -241,6 +247,8 @@ async def test_limits_are_set_before_anything_is_read() -> None:
     assert limited["FSIZE"] == (limits.ARTIFACT_BYTES_MAX,) * 2
     assert limited["NOFILE"] == (64, 64)
     assert limited["CORE"] == (0, 0)
+    assert limited["NICE"] == (10,)
+    assert limited.get("GROUP", (10,)) == (10,), "of the session, which counts between sessions"
 
 
 # ── walls ───────────────────────────────────────────────────────────────────────────────────────────────────────
