@@ -377,6 +377,39 @@ def test_deadline_ends_runnable_and_waiting_runs(cpu: CpuClock) -> None:
     assert (scheduler.runnable, scheduler.waiting, repr(scheduler)) == (0, 0, "idle")
 
 
+def test_deadlines_that_pass_together_are_their_tenants_time(cpu: CpuClock) -> None:
+    loop = ManualLoop()
+    scheduler = Scheduler(loop, turn_s=0.000_3)
+
+    class Costly(Guest):
+        def ended(self, result: bytes | None, error: Exception | None) -> None:
+            super().ended(result, error)
+            cpu.now_ns += 100_000
+
+    def sleeper() -> Generator[Any, None, bytes]:
+        yield Wait("sleep", 9.0)
+        return b""
+
+    runs = [Costly(f"s{n}", "bad/f", spin(cpu, 10), deadline_ns=10**9) for n in range(10)]
+    runs += [Costly(f"w{n}", "bad/g", sleeper(), deadline_ns=10**9) for n in range(10)]
+    for run in runs:
+        scheduler.submit(run)
+    while len(loop.timers) < len(runs):
+        loop.spin()
+    cpu.now_ns = 10**9
+    for timer in loop.timers:
+        if not timer.cancelled:
+            timer.callback()
+    assert [len(run.outcomes) for run in runs].count(1) == 3, "a turn's worth"
+    good = Guest("g", "good/f", at_once(cpu))
+    scheduler.submit(good)
+    assert scheduler.step() is good, "nobody waits for the others to end"
+    while scheduler.runnable:
+        loop.spin()
+    assert all(len(run.outcomes) == 1 and isinstance(run.outcomes[0], TimedOut) for run in runs)
+    assert (scheduler.waiting, repr(scheduler)) == (0, "idle")
+
+
 @pytest.mark.parametrize("place", ["runnable", "waiting", "ended"])
 def test_cancelled_run_frees_its_guest_wherever_it_is(cpu: CpuClock, place: str) -> None:
     scheduler = Scheduler(ManualLoop(), turn_s=0)

@@ -13,7 +13,8 @@ Laws:
   after a whole round without it, so that nobody gains by coming and going. (Precedent: new and old queues of FQ-CoDel,
   RFC 8290.)
 - `ended` of a run is called once, after its guest has ended; once more if it says that there is more to do.
-- A deadline is checked before every slice, and by a timer from the first time a run does not finish at once.
+- A deadline is checked before every slice, and by a timer from the first time a run does not finish at once. What ends
+  by it is its tenant's time, too, beyond a turn's worth of it.
 
 `repr` draws the queue, for people and for tests: `+good(200) hello(0) #9 ‖ acme(-120) resize(0) #1 #2 | blur(0) #3`; a
 plus is for who is fresh.
@@ -177,6 +178,8 @@ class Scheduler:
         self._last_tenant: str | None = None
         self._mixed_until_ns = 0
         self._burst_ends_ns = 0
+        # When the burst of deadlines that is served at once ends.
+        self._expiry_ends_ns = 0
 
     # ── entering, leaving ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -358,8 +361,27 @@ class Scheduler:
             self.drop(run, error)
 
     def _expire(self, run: Run) -> None:
-        if run.state is RUNNABLE or run.state is WAITING:
+        """Its time is over. A turn's worth of such ends at once; of a thousand that began together the others end as
+        slices of their tenant's, before those whose time is not over."""
+        if run.state is not RUNNABLE and run.state is not WAITING:
+            return
+        now_ns = perf_counter_ns()
+        if not self._expiry_ends_ns:
+            self._expiry_ends_ns = now_ns + self.turn_ns
+            assert self.loop is not None, "a loop came first"
+            self.loop.call_soon(self._expiry_over)
+        if now_ns < self._expiry_ends_ns:
             self.drop(run, run.timed_out())
+        elif run.state is WAITING:
+            self._wake(run)
+        else:
+            ring = self._root.members[run.tenant].members[run.function].ring
+            ring.remove(run)
+            ring.appendleft(run)
+
+    def _expiry_over(self) -> None:
+        """The loop has seen its sockets."""
+        self._expiry_ends_ns = 0
 
     def _end(self, run: Run, error: Exception) -> None:
         """Every other end: the guest is dropped, wherever it is."""
