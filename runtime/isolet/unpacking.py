@@ -61,14 +61,15 @@ class Rendered:
     __slots__ = ("_failure", "_pieces", "_size")
 
     def __init__(self) -> None:
-        self._pieces: list[Any] = []  # JSON, or a tuple of one text or binary
+        self._pieces: list[Any] = []  # JSON in UTF-8, or a tuple of one text or binary
         self._size = 0
         self._failure: IsoletError | None = None
 
     def add(self, text: str) -> None:
-        self._size += len(text)
+        piece = text.encode("utf-8")
+        self._size += len(piece)
         if self._size <= limits.PAYLOAD_BYTES_MAX:
-            self._pieces.append(text)
+            self._pieces.append(piece)
 
     def add_leaf(self, value: Any) -> None:
         self._size += len(value)
@@ -90,7 +91,7 @@ class Rendered:
             raise self._failure
         if self._size > limits.PAYLOAD_BYTES_MAX:
             raise too_large()
-        return "".join(_encode(one[0]) if type(one) is tuple else one for one in self._pieces).encode("utf-8")
+        return b"".join([_encode(one[0]).encode("utf-8") if type(one) is tuple else one for one in self._pieces])
 
 
 def render(value: Any) -> bytes:
@@ -230,7 +231,13 @@ class _Walk:
     def _leaf(self, at: int, end: int, is_body: bool) -> Steps:
         if end > len(self.raw):
             raise ValueError("Unpack failed: incomplete input")
-        value = msgpack.unpackb(self.raw[at:end], max_ext_len=0, ext_hook=abi.no_extension)
+        begins = at + _LONG.get(self.raw[at], 0)
+        if begins == at:
+            value = msgpack.unpackb(self.raw[at:end], max_ext_len=0, ext_hook=abi.no_extension)
+        elif self.raw[at] >= 0xD9:
+            value = str(memoryview(self.raw)[begins:end], "utf-8")
+        else:
+            value = self.raw[begins:end]
         self._spent += end - at
         if self.rendered is not None:
             if type(value) in (str, bytes):
@@ -285,6 +292,8 @@ class _Walk:
 _SIZED = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
 _FIXED = {0xC0: 0, 0xC2: 0, 0xC3: 0, 0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}
 _FIXED |= {0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8}
+# First byte of a text (from 0xd9 on) or binary whose length has two or four bytes → where it begins.
+_LONG = {0xC5: 3, 0xC6: 5, 0xDA: 3, 0xDB: 5}
 
 
 def _header(raw: bytes, at: int) -> tuple[bool, int, int]:
