@@ -106,8 +106,8 @@ assert BULK_CHUNK_BYTES < SLICE_FUEL, "a chunk of bulk work is less than a slice
 # The same of one table.copy. An element that nobody has used yet takes 80 ns and one fuel; with the loop around two of
 # them it is 9 fuel, so that a slice copies 5,000 elements, in half a millisecond.
 BULK_CHUNK_ELEMENTS = 2
-# What the scheduler spends on slices before the loop may look at its sockets, and so what a quiet tenant waits for beside
-# spinners. Measured, a spinner alone: 2 % slower than with a millisecond; 4 % with half of this.
+# What the scheduler spends on slices before the loop may look at its sockets: so long a quiet tenant waits for others.
+# Measured, a spinner alone: 2 % slower than with a millisecond; 4 % with half of this.
 TURN_S = 0.0002
 # How often a worker looks how late its loop is.
 LAG_STEP_S = 0.02
