@@ -202,6 +202,7 @@ def test_a_worker_is_told_of_its_own_cordons_tenants_only(tmp_path: Path) -> Non
         await hall.keeper.residence.set(A, "low")
         await hall.keeper.residence.set(B, "high")
         for account in (A, B):
+            await hall.keeper.fleet.go(account, "standard")  # the time that their moves take is over
             await function_of(hall.keeper, account)
         supervisor = os.getppid()
 
