@@ -11,10 +11,11 @@ import pytest
 from isolet.bounds import Bounds
 from isolet.errors import InvalidParameter, LimitExceeded
 from isolet.quota import DEFAULTS
+from isolet.sigv4 import Signer
 from isolet.storage.database import Database
 from isolet.storage.tenants import Tenants
 from isolet.tally import LOG_BYTES, REQUESTS, Tally
-from keeping import TENANT, FakeWorker, deployed, run, running_keeper
+from keeping import TENANT, Client, FakeWorker, deployed, run, running_keeper
 
 OTHER = "111122223333"
 
@@ -113,5 +114,26 @@ def test_a_bucket_whose_rate_was_set_begins_anew_and_no_other(tmp_path: Path) ->
             assert keeper.bounds.used(TENANT, now_s) == used
             await keeper.bounds.set(TENANT, {"requests_per_s": "1"})
             assert keeper.bounds.used(TENANT, now_s) == {"requests_burst": 0, "log_burst_bytes": 7}
+
+    run(main)
+
+
+def test_who_calls_too_often_is_refused_in_each_apis_words_and_others_are_not(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running_keeper(tmp_path) as keeper:
+            await keeper.bounds.set(TENANT, {"calls_per_s": "0.1"})
+            client = Client(keeper)
+            assert (await client("GET", "/2015-03-31/functions/"))[0] == 200
+            status, said = await client("GET", "/2015-03-31/functions/")
+            assert (status, said.get("Reason"), client.headers["retry-after"]) == (429, "CallerRateLimitExceeded", "10")
+            target = [("x-amz-target", "Logs_20140328.DescribeLogGroups")]
+            target += [("content-type", "application/x-amz-json-1.1")]
+            status, said = await client("POST", "/", {}, target)
+            assert (status, said["__type"]) == (429, "ThrottlingException")
+            key, secret = await keeper.accounts.create(OTHER, "")
+            assert (await Client(keeper, Signer(key.id, secret))("GET", "/2015-03-31/functions/"))[0] == 200
+            keeper._clock.advance(10)  # type: ignore[attr-defined]
+            assert (await client("GET", "/2015-03-31/functions/"))[0] == 200
+            assert keeper.bounds.refused == {(TENANT, "calls_per_s"): 2}
 
     run(main)

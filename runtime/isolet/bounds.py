@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from math import ceil
 from typing import Any
 
 from . import limits, quota
 from .cordons import STANDARD
-from .errors import LimitExceeded, UnsupportedOperation
-from .quota import LIMITS, OF_WORKERS, Number, Quotas
+from .errors import LimitExceeded, Throttled, UnsupportedOperation
+from .quota import LIMITS, OF_WORKERS, Bucket, Number, Quotas
 from .storage.tenants import Tenants, TenantSettings, check_account
 from .tally import LOG_BYTES, REQUESTS, Tally
 
@@ -57,6 +58,7 @@ class Bounds(Quotas):
             tally.adopt()
         self._tell = tell
         self._usage = usage
+        self._calls: dict[str, Bucket] = {}
         # By (account, limit): how often it was in the way since the keeper started, in the keeper itself.
         self.refused: Counter[tuple[str, str]] = Counter()
 
@@ -67,6 +69,21 @@ class Bounds(Quotas):
 
     def refuse(self, account: str, name: str, count: int = 1) -> None:
         self.refused[account, name] += count
+
+    def admit_call(self, account: str, now_s: float) -> None:
+        """One call of an API, which the account has signed. Raises Throttled."""
+        rate = self.value(account, "calls_per_s")
+        burst = max(1, rate * limits.CALLS_BURST_S)
+        bucket = self._calls.setdefault(account, Bucket())
+        if not bucket.take(now_s, rate, burst):
+            self.refuse(account, "calls_per_s")
+            wait_s = ceil(quota.wait_s(bucket.full_s, now_s, rate, burst))
+            raise Throttled(
+                f"Rate Exceeded: {account} makes more than {rate:,} calls a second",
+                "CallerRateLimitExceeded",
+                max(1, min(wait_s, limits.RETRY_AFTER_S_MAX)),
+                "calls_per_s",
+            )
 
     def require_slot(self, account: str) -> None:
         """Raises LimitExceeded: there are too many tenants."""

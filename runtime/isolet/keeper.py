@@ -62,6 +62,7 @@ from .storage.kv import Kv
 from .storage.layers import Layers
 from .storage.ledger import Ledger
 from .storage.logs import Logs
+from .storage.logs import kept as kept_logs
 from .storage.metrics import MetricRows
 from .storage.outbox import Outbox
 from .storage.packages import Packages
@@ -116,7 +117,6 @@ class Keeper:
         self._step_ms = billing_step_ms
         self._workers_ended = workers_ended
         self._database = Database(database_path)
-        self._intake = Intake(self._database)
         self.fleet = Fleet(routes_ack_s)
         self.metrics = Metrics()
         self._tenants = Tenants(self._database)
@@ -126,6 +126,7 @@ class Keeper:
         self.residence = Residence(self._tenants, layout, self.fleet, self.serving, self._own_workers.summon)
         self.bounds = Bounds(self._tenants, tallies, self.residence.home, self._tell_limits, self._used)
         self.fleet.limits_of = self.bounds.of_workers
+        self._intake = Intake(self._database, self.bounds)
         self.fleet.home = self.residence.home
         # None: one process, whose worker is all that there is.
         self._roster = roster
@@ -219,6 +220,7 @@ class Keeper:
             self.schedules,
             self._clock,
             self.accounts.account,
+            self._admit_call,
             metrics_open=metrics_open,
         )
         self._watching: set[asyncio.Task[None]] = set()
@@ -417,6 +419,9 @@ class Keeper:
             if self.spans is not None:
                 self.spans.add(batches)
 
+    def _admit_call(self, account: str) -> None:
+        self.bounds.admit_call(account, self._clock.monotonic_s())
+
     # ── for the operator ────────────────────────────────────────────────────────────────────────────────────────
 
     async def operate(self, operation: str, body: Any) -> Any:
@@ -441,6 +446,7 @@ class Keeper:
             **self.outbound.used(account),
             **await self.kv.used(account),
             **(await self._stock.held(account))._asdict(),
+            "log_stored_bytes": await kept_logs(self._database, account),
             "secrets": await self.secrets.used(account),
             "schedules": await self.schedules.used(account),
         }

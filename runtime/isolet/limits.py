@@ -373,6 +373,12 @@ REQUESTS_TENANT_BURST = 100_000
 # Log bytes of a tenant, as its functions wrote them. Precedent: PutLogEvents took 5 MB a second of a stream.
 LOG_TENANT_BYTES_PER_S = 4 * MIB
 LOG_TENANT_BURST_BYTES = 32 * MIB
+# What of its lines is stored, as packed; the oldest go first. A quarter of LOG_TOTAL_BYTES_MAX.
+LOG_TENANT_STORED_BYTES_MAX = GIB
+# Calls of the APIs that a tenant makes a second but Invoke, and ten times as many at once: a call costs the keeper one
+# to two milliseconds, so that one tenant leaves it half of its time. Precedent: Lambda takes 15 a second.
+CALLS_TENANT_PER_S = 300
+CALLS_BURST_S = 10
 # Builds of a tenant: so many take its BUILDS_AT_ONCE half an hour to an hour, if each is small.
 BUILDS_TENANT_PER_H = 1_000
 # Those that wait for their turn; each has its package on the disk and nothing else.

@@ -13,10 +13,12 @@ from isolet import limits
 from isolet.errors import ResourceExists, UnknownLogs
 from isolet.frames import pack
 from isolet.model import Logging
+from isolet.quota import DEFAULTS
 from isolet.records import Batch, Record
 from isolet.storage.database import Database
 from isolet.storage.intake import Intake
 from isolet.storage.logs import START, Logs, Place
+from isolet.storage.logs import kept as kept_by
 from isolet.storage.schema import MIGRATIONS
 
 TENANT = "000000000000"
@@ -187,6 +189,30 @@ def test_all_segments_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
         assert sum(group.bytes for group in groups) <= 10_000
         assert (await logs.page(TENANT, "/aws/lambda/f0")).events == []
         assert len((await logs.page(TENANT, "/aws/lambda/f59")).events) == 4
+
+    run(main)
+
+
+def test_a_tenant_keeps_so_much_and_whoever_keeps_most_gives_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DEFAULTS, "log_stored_bytes", 10_000)
+    hog, group = "666666666666", "/aws/lambda/f"
+
+    async def main(intake: Intake, logs: Logs) -> None:
+        async def flood(first: int, count: int) -> int:
+            for number in range(first, first + count):
+                flooding = batch([record(str(number), text="x" * 300)], name=f"f{number}")
+                await intake.take("w1", number + 2, 1, [flooding._replace(tenant=hog)], 0)
+            return sum(group.bytes for group in await logs.groups(hog))
+
+        await intake.take("w1", 1, 1, [batch([record("quiet")], name="quiet")], 0)
+        kept = await flood(0, 60)
+        assert 9_000 < kept <= 10_000
+        assert kept == await kept_by(logs._database, hog)
+        assert len((await logs.page(hog, f"{group}59")).events) == 4
+        assert (await logs.page(hog, f"{group}0")).events == []
+        monkeypatch.setattr(limits, "LOG_TOTAL_BYTES_MAX", 5_000)
+        assert 0 < await flood(60, 1) < 5_000
+        assert len((await logs.page(TENANT, QUIET)).events) == 4, "the oldest of all, of one who keeps little"
 
     run(main)
 

@@ -70,6 +70,7 @@ def control_app(
     schedules: Schedules,
     clock: Clock,
     account_of: AccountOf,
+    admit: Callable[[str], None],
     *,
     metrics_open: bool,
 ) -> Starlette:
@@ -77,7 +78,9 @@ def control_app(
         scope = request.scope
         query = scope["query_string"].decode("latin-1")
         path = scope["raw_path"].decode("latin-1")
-        return await account_of(request.method, path, query, request.headers.raw, await request.body())
+        asker = await account_of(request.method, path, query, request.headers.raw, await request.body())
+        admit(asker)
+        return asker
 
     async def tenant_of(request: AwsRequest) -> str:
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers]
@@ -126,7 +129,7 @@ def control_app(
             Route(LOCATIONS + "{digest:str}.zip", guarded(package), methods=["GET"]),
             Route(DETAILS_PATH + "{name:str}", guarded(described), methods=["GET"]),
             # Whatever is left, and what is nobody's too: it answers in the words of the protocol that it was asked in.
-            Mount("/", Protocol(services, tenant_of)),
+            Mount("/", Protocol(services, tenant_of, admit)),
         ],
     )
 

@@ -60,9 +60,15 @@ class _Served:
 
 class Protocol:
     """An ASGI application; `serve` is the same by a call. `tenant_of` says whose account a request is of, or refuses
-    it."""
+    it; `admit` refuses one who calls too often."""
 
-    def __init__(self, services: Sequence[Service], tenant_of: TenantOf | None = None) -> None:
+    def __init__(
+        self,
+        services: Sequence[Service],
+        tenant_of: TenantOf | None = None,
+        admit: Callable[[str], None] = lambda tenant: None,
+    ) -> None:
+        self._admit = admit
         self._served = {service.model: _Served(service) for service in services}
         self._router = Router(served.model for served in self._served.values())
         self._tenant_of = tenant_of or _default_tenant
@@ -83,6 +89,7 @@ class Protocol:
         try:
             tenant = await self._tenant_of(request)
             route = self._router.find(request)
+            self._admit(tenant)
             answer = await self._call(route, tenant, request, request_id)
         except Exception as error:
             if not isinstance(error, IsoletError):

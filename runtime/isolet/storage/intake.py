@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from ..quota import BY_DEFAULT, Quotas
 from ..records import Batch
 from . import ledger, logs, metrics
 from .database import Database
@@ -18,11 +19,15 @@ _REMEMBERED_S = 7 * 86_400
 
 
 class Intake:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, quotas: Quotas = BY_DEFAULT) -> None:
         self._database = database
+        self._quotas = quotas
 
     async def take(self, worker: str, sequence: int, step_ms: int, batches: Sequence[Batch], now_s: int) -> bool:
         """False when the message had been taken before. Returns after the commit."""
+
+        wrote = {batch.tenant for batch in batches if batch.records}
+        allowed = {tenant: int(self._quotas.value(tenant, "log_stored_bytes")) for tenant in wrote}
 
         def job(db: sqlite3.Connection) -> bool:
             if not _is_new(db, worker, sequence, now_s):
@@ -32,7 +37,7 @@ class Intake:
                 metrics.add(db, worker, batch)
                 if batch.records:
                     logs.append(db, worker, step_ms, batch)
-            logs.bound(db)
+            logs.bound(db, allowed)
             return True
 
         return await self._database.write(job)

@@ -1,8 +1,9 @@
 """Log segments: one row a batch of invocations, holding their packed records; lines are made when somebody reads.
 
 Laws:
-- A group keeps LOG_STORE_BYTES_MAX, everybody together LOG_TOTAL_BYTES_MAX; the oldest segments go first. The segment
-  that was written last always stays. What is older than a group's retention is removed by `sweep`.
+- A group keeps LOG_STORE_BYTES_MAX, a tenant its `log_stored_bytes`, everybody together LOG_TOTAL_BYTES_MAX; the oldest
+  segments go first, and where it is everybody's, those of the tenant that keeps most. The segment that was written last
+  always stays. What is older than a group's retention is removed by `sweep`.
 - A group's and a stream's `bytes` are the sums of their segments', always: both change in the transaction that adds or
   removes one.
 - Events have a place: (segment, number of the line in it). Places only grow, so that a reader who gives the last place
@@ -159,11 +160,36 @@ def _stream_of(db: sqlite3.Connection, group: int, name: str, now_ms: int, made:
     return new.lastrowid
 
 
-def bound(db: sqlite3.Connection) -> None:
-    """Part of a job, after any number of `append`s: drops the oldest segments of all that are too much together."""
-    (total,) = db.execute("SELECT sum(bytes) FROM log_groups").fetchone()
-    if total is not None and total > limits.LOG_TOTAL_BYTES_MAX:
-        _drop_excess(db, total - limits.LOG_TOTAL_BYTES_MAX, "true ORDER BY id", ())
+def bound(db: sqlite3.Connection, allowed: Mapping[str, int] | None = None) -> None:
+    """Part of a job, after any number of `append`s: drops the oldest segments of what is too much together. `allowed`:
+    what each tenant may keep that has written."""
+    for tenant, most in (allowed or {}).items():
+        (kept,) = db.execute(f"SELECT {_SUM} FROM log_groups WHERE tenant = ?", (tenant,)).fetchone()
+        if kept > most:
+            _drop_of(db, tenant, kept - most, most)
+    (total,) = db.execute(f"SELECT {_SUM} FROM log_groups").fetchone()
+    while total > limits.LOG_TOTAL_BYTES_MAX:
+        fullest, _ = db.execute(f"SELECT tenant, {_SUM} FROM log_groups GROUP BY tenant ORDER BY 2 DESC").fetchone()
+        _drop_of(db, fullest, total - limits.LOG_TOTAL_BYTES_MAX, limits.LOG_TOTAL_BYTES_MAX)
+        before, (total,) = total, db.execute(f"SELECT {_SUM} FROM log_groups").fetchone()
+        if total == before:
+            return  # all that there is of it was written last
+
+
+_SUM = "coalesce(sum(bytes), 0)"
+
+
+def _drop_of(db: sqlite3.Connection, tenant: str, excess: int, most: int) -> None:
+    """A tenant's oldest. A little more than is too much: finding them reads the rows of all of its segments."""
+    of = "group_id IN (SELECT id FROM log_groups WHERE tenant = ?) ORDER BY id"
+    _drop_excess(db, excess + most // 16, of, (tenant,))
+
+
+async def kept(database: Database, tenant: str) -> int:
+    """Bytes of a tenant's segments."""
+    query = f"SELECT {_SUM} FROM log_groups WHERE tenant = ?"
+    (size,) = await database.read(lambda db: db.execute(query, (tenant,)).fetchone())
+    return int(size)
 
 
 # (segment, group, stream, bytes)
@@ -171,7 +197,7 @@ _Doomed = tuple[int, int, int, int]
 _DOOMED = "SELECT id, group_id, stream_id, bytes FROM log_segments WHERE"
 
 
-def _drop_excess(db: sqlite3.Connection, excess: int, where: str, what: tuple[int, ...]) -> None:
+def _drop_excess(db: sqlite3.Connection, excess: int, where: str, what: tuple[int | str, ...]) -> None:
     """Deletes from the front of a selection until `excess` bytes are gone, but never the segment just written."""
     (newest,) = db.execute("SELECT max(id) FROM log_segments").fetchone()
     doomed: list[_Doomed] = []
