@@ -379,8 +379,9 @@ LOG_TENANT_STORED_BYTES_MAX = GIB
 # to two milliseconds, so that one tenant leaves it half of its time. Precedent: Lambda takes 15 a second.
 CALLS_TENANT_PER_S = 300
 CALLS_BURST_S = 10
-# Builds of a tenant: so many take its BUILDS_AT_ONCE half an hour to an hour, if each is small.
-BUILDS_TENANT_PER_H = 1_000
+# Builds of a tenant, and as many at once: a stack of a thousand functions is deployed without a pause. What they cost is
+# bounded by BUILDS_AT_ONCE.
+BUILDS_TENANT_PER_H = 2_000
 # Those that wait for their turn; each has its package on the disk and nothing else.
 BUILDS_TENANT_WAITING_MAX = 200
 # Requests to the outside that a tenant begins a second, and as many at once: each costs the keeper about a millisecond.
