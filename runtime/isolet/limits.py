@@ -379,8 +379,8 @@ LOG_TENANT_STORED_BYTES_MAX = GIB
 # to two milliseconds, so that one tenant leaves it half of its time. Precedent: Lambda takes 15 a second.
 CALLS_TENANT_PER_S = 300
 CALLS_BURST_S = 10
-# Builds of a tenant, and as many at once: a stack of a thousand functions is deployed without a pause. What they cost is
-# bounded by BUILDS_AT_ONCE.
+# Builds of a tenant, and as many at once: a stack of a thousand functions is deployed without a pause. BUILDS_AT_ONCE
+# bounds what they cost.
 BUILDS_TENANT_PER_H = 2_000
 # Those that wait for their turn; each has its package on the disk and nothing else.
 BUILDS_TENANT_WAITING_MAX = 200
