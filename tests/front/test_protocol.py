@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -711,10 +712,43 @@ async def test_slow_body_is_a_408(house: House) -> None:
     client = await house.client()
     client.send(post(b"Content-Length: 100000") + b"x" * 2048)
     await house.until(lambda: house.door.bodies_bytes == 2048)
-    house.later(12)  # a grace of 10 s, and 2 s worth of bytes
+    house.later(10)
     assert house.door.connections
     house.later(3)
     refused(await client.reply(), 408, "RequestTimeoutException")
+
+
+async def test_body_that_was_fast_gains_no_right_to_stop(house: House) -> None:
+    """Or a client could fill the memory for bodies at once, and hold it with a byte now and then for hours."""
+    client = await house.client()
+    client.send(post(b"Content-Length: 6000000") + b"x" * 5_000_000)
+    await house.until(lambda: house.door.bodies_bytes == 5_000_000)
+    for second in range(10):
+        house.later(1)
+        client.send(b"x")
+        await house.until(lambda second=second: house.door.bodies_bytes == 5_000_001 + second)  # type: ignore[misc]
+    assert house.door.connections
+    house.later(3)
+    refused(await client.reply(), 408, "RequestTimeoutException")
+    assert house.door.bodies_bytes == 0
+
+
+async def test_credit_for_a_bodys_bytes_is_ten_seconds_at_the_most(house: House) -> None:
+    """The same for readers as for senders: how many bytes have moved at each second, and when it is too few."""
+    assert (await house.ask(GET)).status == 200
+    (connection,) = house.connections
+
+    def ends_at(moved: Callable[[int], int]) -> int:
+        connection._begin_moving()
+        begun_s = house.door.now_s
+        ends = (second for second in range(1, 200) if connection._falls_behind(moved(second), begun_s + second))
+        return next(ends, 0)
+
+    assert ends_at(lambda second: 0) == 12
+    assert ends_at(lambda second: 1 << 30) == 12
+    assert ends_at(lambda second: limits.BODY_BYTES_PER_S_MIN * second) == 0, "never"
+    assert ends_at(lambda second: (1 << 20) * min(second, 50)) == 50 + 11
+    assert ends_at(lambda second: limits.BODY_BYTES_PER_S_MIN * second // 2) == 22
 
 
 async def test_body_at_the_minimum_rate_is_served(house: House) -> None:

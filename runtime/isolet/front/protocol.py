@@ -16,6 +16,8 @@ Laws:
 - Deadlines are the sweep's (door.py): 10 s for headers (from accepting, or from their first byte), a minimum rate for
   bodies in both directions, `keep_alive_s` for idleness. A connection keeps one stamp, `_since_s`, of when its present
   phase began.
+- Who is fast gains no right to be slow: bytes beyond the minimum rate buy 10 s of waiting at the most. (By the average
+  alone, 60 MB of an upload sent at once would hold them here for a day.)
 
 The parser (llhttp) refuses by itself: bare LF, folded headers, space before a colon, Content-Length beside
 Transfer-Encoding, two Content-Lengths or a strange one, chunks with a bad size, controls in values. It lets pass, and
@@ -138,6 +140,9 @@ class Connection(asyncio.Protocol):
         self._closing = False
         self._aborted = False
         self._since_s = 0.0
+        # Of a body in either direction: for how long nothing need come, and how many bytes had at the last sweep.
+        self._credit_s = 0.0
+        self._moved = 0
         self._idle_allowed_s = 0.0
 
     # ── the transport's side ────────────────────────────────────────────────────────────────────────────────────
@@ -188,7 +193,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._write_paused = True
         self._stalled_at = self.transport.get_write_buffer_size()
-        self._since_s = self.door.now_s
+        self._begin_moving()
         self.door.stalled.add(self)
         if self._flow is not None:
             self._flow.pause_writing()
@@ -405,7 +410,7 @@ class Connection(asyncio.Protocol):
         if self.door.bodies_bytes + head.content_length > self.door.limits.bodies_bytes:
             raise Overloaded("too many bytes of request bodies are being received; try again later")
         self._framing_bytes = 0
-        self._since_s = self.door.now_s
+        self._begin_moving()
         self._owes_continue = head.expects and not exchange.http_1_0
 
     def on_body(self, body: bytes) -> None:
@@ -556,7 +561,7 @@ class Connection(asyncio.Protocol):
         self._parser = None
         if self.held:
             self.write(b"")
-        self._since_s = self.door.now_s
+        self._begin_moving()
         self._stalled_at = self.transport.get_write_buffer_size()
         for exchange in self._queue:  # asked for after the last answer
             self.door.bodies_bytes -= exchange.body_bytes
@@ -602,8 +607,7 @@ class Connection(asyncio.Protocol):
         waited_s = now_s - self._since_s - limits.SWEEP_S
         limit = self.door.limits
         if self._write_paused or (self._closing and self.transport.get_write_buffer_size()):
-            sent = self._stalled_at - self.transport.get_write_buffer_size()
-            if sent < limit.body_bytes_per_s * (waited_s - limit.headers_timeout_s):
+            if self._falls_behind(self._stalled_at - self.transport.get_write_buffer_size(), now_s):
                 self.abort("slow reader")
         elif self._closing:
             if waited_s > limit.linger_s:
@@ -611,7 +615,7 @@ class Connection(asyncio.Protocol):
         elif self._active is not None or self._queue:
             pass  # an invocation has its own deadline
         elif self._receiving is not None:
-            if self._receiving.body_bytes < limit.body_bytes_per_s * (waited_s - limit.headers_timeout_s):
+            if self._falls_behind(self._receiving.body_bytes, now_s):
                 self.door.counters.swept["slow body"] += 1
                 self._refuse(TooSlow(f"the body came with less than {limit.body_bytes_per_s:,} bytes a second"))
         elif self._url:
@@ -621,6 +625,19 @@ class Connection(asyncio.Protocol):
         elif waited_s > (self._idle_allowed_s or self.door.idle_allowed_s()):
             self.door.counters.swept["idle"] += 1
             self._close()
+
+    def _begin_moving(self) -> None:
+        """A body begins, in one direction or the other."""
+        self._since_s = self.door.now_s
+        self._credit_s, self._moved = self.door.limits.headers_timeout_s, 0
+
+    def _falls_behind(self, moved: int, now_s: float) -> bool:
+        """Whether a body of which `moved` bytes have come, or gone, is slower than it may be. Called by each sweep."""
+        limit = self.door.limits
+        came, self._moved = moved - self._moved, moved
+        passed_s, self._since_s = now_s - self._since_s, now_s
+        self._credit_s = min(self._credit_s + came / limit.body_bytes_per_s, limit.headers_timeout_s) - passed_s
+        return self._credit_s < -limits.SWEEP_S
 
 
 def protocol_factory(door: Door) -> type[Connection]:
