@@ -43,6 +43,7 @@
     connections = 10000               # open ones, per worker …
     connections_per_address = 2000    # … and of one address among them. Behind a proxy all have the proxy's: set it to
                                       # the same as `connections`
+    bodies_bytes_per_address = "160 MiB"  # of bodies on their way, per worker; behind a proxy: more
     headers_s = 10                    # in which a request's headers must have come
     body_bytes_per_s = 1024           # slower bodies, and slower readers, are cut off
     keep_alive_s = 75                 # how long a connection may be idle: longer than a proxy in front keeps its own
@@ -147,6 +148,7 @@ class HttpDoor:
 
     connections: int = limits.CONNECTIONS_MAX
     connections_per_address: int = limits.CONNECTIONS_ADDRESS_MAX
+    bodies_bytes_per_address: int = limits.BODIES_ADDRESS_BYTES_MAX
     headers_s: float = limits.HEADERS_TIMEOUT_S
     body_bytes_per_s: int = limits.BODY_BYTES_PER_S_MIN
     keep_alive_s: float = limits.KEEP_ALIVE_S
@@ -439,6 +441,7 @@ KEYS: Mapping[str, Parse] = {
     "build.at_once": _whole(1, 64),
     "http.connections": _whole(1, 1_000_000),
     "http.connections_per_address": _whole(1, 1_000_000),
+    "http.bodies_bytes_per_address": _size(limits.MIB, 1024 * limits.GIB),
     "http.headers_s": _seconds(1, 300),
     "http.body_bytes_per_s": _whole(1, limits.GIB),
     "http.keep_alive_s": _seconds(1, 3_600),

@@ -302,6 +302,10 @@ LINGER_S = 5.0
 BODIES_BYTES_MAX = 512 * MIB
 UNSENT_BYTES_MAX = 256 * MIB
 assert BODIES_BYTES_MAX > CONTROL_BODY_BYTES_MAX, "one maximal control request fits"
+# Of bodies, those of one peer (as CONNECTIONS_ADDRESS_MAX counts them): two maximal control requests, or 26 maximal
+# events, at a time. Behind a proxy: `http.bodies_bytes_per_address`.
+BODIES_ADDRESS_BYTES_MAX = 160 * MIB
+assert 2 * CONTROL_BODY_BYTES_MAX < BODIES_ADDRESS_BYTES_MAX < BODIES_BYTES_MAX / 3, "one address is not a crowd"
 # Chunk sizes and extensions around a chunked body, beyond sixteen bytes for each of its own: a guard against a body
 # that is all framing. Precedent: Go's net/http, 16 KiB.
 CHUNK_FRAMING_BYTES_MAX = 64 * KIB

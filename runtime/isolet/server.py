@@ -195,6 +195,7 @@ def http_limits(config: Config) -> HttpLimits:
     return HttpLimits(
         connections=min(http.connections, room),
         connections_per_address=http.connections_per_address,
+        bodies_bytes_per_address=http.bodies_bytes_per_address,
         headers_timeout_s=http.headers_s,
         body_bytes_per_s=http.body_bytes_per_s,
         keep_alive_s=http.keep_alive_s,

@@ -242,6 +242,8 @@ class House:
         self.door.close()
         self._socket.close()
         assert self.door.bodies_bytes == 0, "every byte of a body that was counted is given back"
+        assert not self.door.peer_bytes
+        assert not self.door.peers
         assert not self.door.stalled
 
 

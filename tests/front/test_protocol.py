@@ -408,6 +408,25 @@ async def test_bodies_of_all_connections_have_one_bound(open_house: Opener) -> N
     assert (await first.ask(b"x")).status == 200
 
 
+async def test_bodies_of_one_address_leave_room_for_others(open_house: Opener) -> None:
+    house = await open_house(bodies_bytes_per_address=1500)
+    first = await house.client()
+    first.send(post(b"Content-Length: 1001") + b"x" * 1000)
+    await house.until(lambda: house.door.bodies_bytes == 1000)
+    assert house.door.peer_bytes == {"127.0.0.1": 1000}
+    reply = await house.ask(post(b"Content-Length: 600"))
+    assert (reply.status, b"your address" in reply.body) == (503, True)
+    reply = await house.ask(post(b"Transfer-Encoding: chunked", body=b"258\r\n" + b"x" * 600 + b"\r\n"))
+    assert reply.status == 503
+    other = await house.client()
+    await house.until(lambda: len(house.connections) == 4)
+    house.connections[-1].peer = "192.0.2.1"  # a client of another address
+    assert (await other.ask(post(b"Content-Length: 600", body=b"x" * 600))).status == 200
+    assert (await first.ask(b"x")).status == 200
+    assert not house.door.peer_bytes
+    house.connections[-1].peer = "127.0.0.1"
+
+
 async def test_connections_over_the_cap_are_told_so(open_house: Opener) -> None:
     house = await open_house(connections=2)
     clients = [await house.client() for _ in range(2)]

@@ -87,6 +87,7 @@ class HttpLimits:
     pipelined: int = limits.PIPELINED_MAX
     chunk_framing_bytes: int = limits.CHUNK_FRAMING_BYTES_MAX
     bodies_bytes: int = limits.BODIES_BYTES_MAX
+    bodies_bytes_per_address: int = limits.BODIES_ADDRESS_BYTES_MAX
     unsent_bytes: int = limits.UNSENT_BYTES_MAX
 
 
@@ -155,6 +156,8 @@ class Door:
         self.stalled: set[Member] = set()
         # Bytes of bodies received and not yet answered, in all connections.
         self.bodies_bytes = 0
+        # Of each peer how many of them.
+        self.peer_bytes: Counter[str] = Counter()
         # No new requests are wanted, on no connection; and whether there is time for those that are on their way.
         self.draining = False
         self.retiring = False
@@ -259,6 +262,27 @@ class Door:
             self.peers[peer] -= 1
             if self.peers[peer] <= 0:
                 del self.peers[peer]
+
+    def hold(self, peer: str, size: int) -> None:
+        """Counts bytes of a body that has come."""
+        self.bodies_bytes += size
+        if peer:
+            self.peer_bytes[peer] += size
+
+    def give_back(self, peer: str, size: int) -> None:
+        self.bodies_bytes -= size
+        if peer:
+            self.peer_bytes[peer] -= size
+            if self.peer_bytes[peer] <= 0:
+                del self.peer_bytes[peer]
+
+    def overfull(self, peer: str, more: int = 0) -> str:
+        """Why `more` bytes of bodies have no room; "" if they have."""
+        if self.bodies_bytes + more > self.limits.bodies_bytes:
+            return "too many bytes of request bodies are being received; try again later"
+        if peer and self.peer_bytes[peer] + more > self.limits.bodies_bytes_per_address:
+            return "too many bytes of request bodies are being received from your address; send less at once"
+        return ""
 
     def idle_allowed_s(self) -> float:
         """How long an idle connection may stay: near the cap, only a moment, so that idle ones make room."""

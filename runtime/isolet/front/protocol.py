@@ -184,7 +184,7 @@ class Connection(asyncio.Protocol):
         if waiting:
             self.door.counters.disconnects += 1
         for exchange in waiting:
-            self.door.bodies_bytes -= exchange.body_bytes
+            self.door.give_back(self.peer, exchange.body_bytes)
             exchange.abandon()
 
     def eof_received(self) -> None:
@@ -325,7 +325,7 @@ class Connection(asyncio.Protocol):
         """Nothing more is parsed; `error` is the last answer."""
         receiving, self._receiving = self._receiving, None
         if receiving is not None:
-            self.door.bodies_bytes -= receiving.body_bytes
+            self.door.give_back(self.peer, receiving.body_bytes)
             receiving.connection = None
         self._parser = None
         self._url, self._rest = b"", b""
@@ -407,8 +407,8 @@ class Connection(asyncio.Protocol):
             raise body_too_large(head.content_length, limit)
         if head.expects and isinstance(exchange, Missing):
             raise exchange.error  # it asked before sending; it need not send
-        if self.door.bodies_bytes + head.content_length > self.door.limits.bodies_bytes:
-            raise Overloaded("too many bytes of request bodies are being received; try again later")
+        if overfull := self.door.overfull(self.peer, head.content_length):
+            raise Overloaded(overfull)
         self._framing_bytes = 0
         self._begin_moving()
         self._owes_continue = head.expects and not exchange.http_1_0
@@ -429,9 +429,9 @@ class Connection(asyncio.Protocol):
                 exchange.body = bytearray(exchange.body)
             exchange.body += body
         exchange.body_bytes = size
-        self.door.bodies_bytes += len(body)
-        if self.door.bodies_bytes > self.door.limits.bodies_bytes:
-            self._refusal = Overloaded("too many bytes of request bodies are being received; try again later")
+        self.door.hold(self.peer, len(body))
+        if overfull := self.door.overfull(self.peer):
+            self._refusal = Overloaded(overfull)
             raise self._refusal
 
     def on_message_complete(self) -> None:
@@ -539,7 +539,7 @@ class Connection(asyncio.Protocol):
         door = self.door
         door.counters.requests += 1
         if exchange.body_bytes:
-            door.bodies_bytes -= exchange.body_bytes
+            door.give_back(self.peer, exchange.body_bytes)
         if not self._write_paused:
             self._since_s = door.now_s
         self._idle_allowed_s = 0.0
@@ -564,7 +564,7 @@ class Connection(asyncio.Protocol):
         self._begin_moving()
         self._stalled_at = self.transport.get_write_buffer_size()
         for exchange in self._queue:  # asked for after the last answer
-            self.door.bodies_bytes -= exchange.body_bytes
+            self.door.give_back(self.peer, exchange.body_bytes)
             exchange.abandon()
         self._queue.clear()
         if linger and self.transport.can_write_eof():
