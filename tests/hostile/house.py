@@ -562,7 +562,7 @@ class House:
         wanted = {_function_of(case): case for case in cases if case.has_guest}
         made = {key: self._created(case) for key, case in wanted.items() if key not in self._functions}
         for key, name in made.items():
-            self._functions[key] = name if isinstance(name, Seen) else self._built(name)
+            self._functions[key] = name if isinstance(name, Seen) else self.finish(name)
 
     def function(self, given: str | bytes, **settings: Any) -> str:
         """The name of a function that is prepared."""
@@ -572,21 +572,22 @@ class House:
 
     def upload(self, code: bytes | Mapping[str, bytes], **settings: Any) -> Seen:
         """What becomes of an upload: status 201 and its State, or the refusal. Whatever was made is removed again."""
-        name = f"u{uuid.uuid4().hex[:12]}"
-        refusal = self._create(name, code, settings)
-        if refusal is not None:
-            return refusal
-        built = self._built(name)
+        built = self.build(f"u{uuid.uuid4().hex[:12]}", code, **settings)
         if isinstance(built, Seen):
             return built
-        self.hostile.remove(name)
+        self.hostile.remove(built)
         return Seen(201, "", "Active")
+
+    def build(self, name: str, code: bytes | Mapping[str, bytes], **settings: Any) -> str | Seen:
+        """The name of a function that can be called, or why there is none."""
+        return self.begin(name, code, settings) or self.finish(name)
 
     def _created(self, case: Case) -> str | Seen:
         name = f"c{hashlib.sha256(repr(_function_of(case)).encode()).hexdigest()[:12]}"
-        return self._create(name, case.module, case.settings) or name
+        return self.begin(name, case.module, case.settings) or name
 
-    def _create(self, name: str, code: bytes | Mapping[str, bytes], settings: Mapping[str, Any]) -> Seen | None:
+    def begin(self, name: str, code: bytes | Mapping[str, bytes], settings: Mapping[str, Any]) -> Seen | None:
+        """Uploads a function; why it was refused, or None: it is being built."""
         try:
             self.hostile.create(name, code, **settings)
         except ClientError as error:
@@ -594,7 +595,8 @@ class House:
             return Seen(told["ResponseMetadata"]["HTTPStatusCode"], told["Error"]["Code"], told["Error"]["Message"])
         return None
 
-    def _built(self, name: str) -> str | Seen:
+    def finish(self, name: str) -> str | Seen:
+        """The name of a function that was built, or why it was not; it is removed then."""
         try:
             self.hostile.built(name)
         except Failed as failed:
