@@ -145,7 +145,7 @@ def slow(kind: str, guest: str) -> Attack:
     return attack
 
 
-def _heavy(seed: int) -> bytes:
+def _heavy(seed: int, lines: int = 4_000) -> bytes:
     """A module that takes a builder seconds to compile, and each time another one."""
     draw = random.Random(seed)
     depth = 60
@@ -153,7 +153,7 @@ def _heavy(seed: int) -> bytes:
         f"(local.set {draw.randrange(20)} (i32.add (local.get {draw.randrange(20)}) (i32.mul (local.get"
         f" {draw.randrange(20)}) (i32.const {draw.randrange(2**31)}))))(br_if {draw.randrange(depth)} (local.get"
         f" {draw.randrange(20)}))"
-        for _ in range(4_000)
+        for _ in range(lines)
     )
     body = "(block " * depth + work + ")" * depth
     functions = "".join(f'(func (export "f{n}") (local {"i32 " * 20}) {body})' for n in range(3))
@@ -167,7 +167,8 @@ def _heavy(seed: int) -> bytes:
 def uploads(street: Street) -> Iterator[None]:
     """One module after the other that is heavy to compile, while builders are busy with the last two."""
     stop = threading.Event()
-    account, modules = street.bad, [_heavy(random.randrange(2**40)) for _ in range(2 if street.smoke else 4)]
+    lines = 400 if street.smoke else 4_000
+    account, modules = street.bad, [_heavy(random.randrange(2**40), lines) for _ in range(4)]
     made = []
 
     def upload() -> None:
@@ -176,7 +177,7 @@ def uploads(street: Street) -> Iterator[None]:
                 return
             name = f"heavy-{random.randrange(2**40):x}"
             with contextlib.suppress(Exception):
-                account.create(name, modules[number] if number < len(modules) else _heavy(number), {})
+                account.create(name, modules[number] if number < len(modules) else _heavy(number, lines), {})
                 made.append(name)
             while not stop.wait(0.2):
                 states = [account.client.get_function_configuration(FunctionName=one)["State"] for one in made]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from isolet import limits
+from isolet.engine import isolate as isolating
 from isolet.engine.engine import Engine, EngineSettings, Template, wat
 from isolet.engine.host import HostFunction, Wait
 from isolet.engine.inspection import Inspected
@@ -285,3 +286,49 @@ def test_globals_tables_and_identities_are_read(engine: Engine) -> None:
         assert guest.table("table") == [None, first, second, None]
     finally:
         guest.close()
+
+
+class Ticking:
+    """A clock that goes on by so much whenever somebody looks."""
+
+    def __init__(self, step_ns: int) -> None:
+        self.step_ns = step_ns
+        self.now_ns = 0
+
+    def __call__(self) -> int:
+        self.now_ns += self.step_ns
+        return self.now_ns
+
+
+def slices(engine: Engine, of: Template, fuel: int) -> int:
+    guest = Inspected(engine, of, MEMORY, fuel)
+    with contextlib.suppress(OutOfFuel):
+        drive(guest.serve(b"", 1024, 4096))
+    return guest.slices
+
+
+def test_slices_that_are_slow_in_cpu_time_become_smaller(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And stay so for the next isolates of the function, for a while."""
+    spins = template(engine, "infinite_loop")
+    fuel = 20 * limits.SLICE_FUEL
+    ordinary = slices(engine, spins, fuel)
+    monkeypatch.setattr(isolating, "perf_counter_ns", wall := Ticking(10 * limits.SLICE_SLOW_NS))
+    monkeypatch.setattr(isolating, "thread_time_ns", Ticking(10 * limits.SLICE_SLOW_NS))
+    assert slices(engine, spins, fuel) > 20 * ordinary
+    assert spins.slice_fuel == limits.SLICE_FUEL_MIN
+    wall.step_ns = 1
+    assert slices(engine, spins, fuel) > 20 * ordinary, "quick, and not yet trusted"
+    wall.now_ns += int(limits.SLICE_PENANCE_S * 1e9)
+    slices(engine, spins, fuel)
+    assert slices(engine, spins, fuel) <= ordinary + 3
+
+
+def test_slice_that_was_interrupted_is_not_slow(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    spins = template(engine, "infinite_loop")
+    fuel = 20 * limits.SLICE_FUEL
+    ordinary = slices(engine, spins, fuel)
+    monkeypatch.setattr(isolating, "perf_counter_ns", Ticking(10 * limits.SLICE_SLOW_NS))
+    monkeypatch.setattr(isolating, "thread_time_ns", Ticking(1))
+    interrupted = slices(engine, spins, fuel)
+    assert spins.slice_fuel == limits.SLICE_FIRST_FUEL
+    assert interrupted <= 4 * ordinary
