@@ -187,17 +187,23 @@ def at_rest(port: int) -> None:
     deadline_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline_s:
         scrape = Scrape(port)
-        if not scrape.sum("invocations_in_flight") and not scrape.sum("events_running") and not _builders():
+        if not scrape.sum("invocations_in_flight") and not scrape.sum("events_running") and not _builders(port):
             return
         time.sleep(0.1)
     raise SystemExit("the server does not come to rest")
 
 
-def _builders() -> bool:
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
+def _builders(port: int) -> bool:
+    """Whether the server at this port has one."""
+    server = f"--port\0{port}\0".encode()
+    for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if b"isolet.building" in process.read_bytes():
-                return True
+            if b"isolet.building" in (process / "cmdline").read_bytes():
+                above = process
+                while above.name != "0":
+                    if server in (above / "cmdline").read_bytes():
+                        return True
+                    above = above.with_name((above / "stat").read_text().rpartition(")")[2].split()[1])
     return False
 
 
