@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -448,3 +449,39 @@ async def test_builds_at_once_do_not_meet(house: House, tmp_path: Path) -> None:
     infos = await asyncio.gather(*(build(each.request(guest(body))) for each, body in zip(houses, bodies, strict=True)))
     assert len({info.digest for info in infos}) == 3
     assert json.dumps([each.stored for each in houses]) == json.dumps([[".cwasm", ".seal"]] * 3)
+
+
+KEEPER = """
+import asyncio, json, sys
+from isolet import builder
+from isolet.building import BuildRequest
+arguments = json.loads(sys.argv[1])
+def progress(phase):
+    if phase == "initialising":
+        print("it initialises", flush=True)
+asyncio.run(builder.build(BuildRequest(**arguments), progress))
+"""
+
+
+async def test_builder_dies_with_its_keeper(house: House) -> None:
+    """Killed in the middle of a build: the pipe that all its processes hold closes, and they are gone."""
+    request = house.request(named("initialiser_spins"))
+    keeper = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", KEEPER, json.dumps(asdict(request))),
+        stdout=asyncio.subprocess.PIPE,
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert keeper.stdout is not None
+    assert await keeper.stdout.readline() == b"it initialises\n"
+    children = Path(f"/proc/{keeper.pid}/task/{keeper.pid}/children").read_text().split()
+    family = [*children, *(pid for child in children for pid in _children(child))]
+    assert family
+    keeper.kill()
+    await keeper.wait()
+    async with asyncio.timeout(60):
+        while any(Path(f"/proc/{pid}").exists() for pid in family):
+            await asyncio.sleep(0)
+
+
+def _children(pid: str) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

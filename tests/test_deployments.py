@@ -179,7 +179,7 @@ def test_bomb_that_waits_in_many_functions_goes_off_once(tmp_path: Path) -> None
         builder = FakeBuilder()
         builder.fails = ModuleInvalid("40 s of br_table; write less")
         builder.hold()
-        async with running_keeper(tmp_path, builder, builds_at_once=1) as keeper:
+        async with running_keeper(tmp_path, builder, builds_at_once=2) as keeper:
             for number in range(10):
                 await create(keeper, f"f{number}")
             builder.gate.set()

@@ -2,6 +2,7 @@
 
 Laws:
 - One build at a time of the same bytes and settings; in all and of a tenant as build_turns.py says.
+- One attempt at a time to compile the same bytes of a tenant, under whatever names: if it fails, it fails for all.
 - Bytes that were refused are refused again without building, with the same words, also after a restart: under whatever
   name, if nothing but the code was to blame; with the same name and settings, if initialisation may have been. Another
   tenant's refusals count for nothing. What was our fault, or the machine's, is tried again.
@@ -11,7 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import weakref
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -24,6 +27,7 @@ from .building import BuildRequest
 from .errors import BuildTimedOut, CallerError, IsoletError
 from .frames import error_from_plain, error_to_plain
 from .json_log import variables
+from .languages.interpreters import of_runtime
 from .metrics import Metrics
 from .model import Function, SnapshotInfo
 from .storage.packages import Packages
@@ -57,6 +61,8 @@ class Builds:
         self._key_path = key_path
         self._turns = turns
         self._under_way: dict[tuple[Any, ...], asyncio.Task[SnapshotInfo]] = {}
+        # For each module of a tenant: who compiles it.
+        self._attempts: weakref.WeakValueDictionary[tuple[str, bytes], asyncio.Lock] = weakref.WeakValueDictionary()
         self._refusals = refusals
         self._edition = edition
 
@@ -96,8 +102,8 @@ class Builds:
 
     async def _run(self, function: Function, key: tuple[Any, ...], progress: Progress) -> SnapshotInfo:
         course = _Course(progress)
-        async with self._turns.turn(function.tenant):
-            # Somebody with the same code may have been refused while this one waited for its turn.
+        async with self._attempt(function), self._turns.turn(function.tenant):
+            # Somebody with the same code may have been refused while this one waited.
             self.require_not_refused(function)
             try:
                 snapshot = await self._build(self._request(function), course)
@@ -111,6 +117,11 @@ class Builds:
                 raise
         self._metrics.count_build("succeeded")
         return snapshot
+
+    def _attempt(self, function: Function) -> AbstractAsyncContextManager[Any]:
+        if of_runtime(function.settings.runtime) is not None:
+            return nullcontext()  # Source is not compiled, and its initialisation may end otherwise under another name.
+        return self._attempts.setdefault((function.tenant, self._of_code(function)), asyncio.Lock())
 
     async def _refuse(self, function: Function, refusal: CallerError, course: _Course) -> None:
         key = self._of_code(function) if course.code_is_to_blame else self._of_all(function)
