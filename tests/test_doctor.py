@@ -44,6 +44,17 @@ def test_wrong_finding_has_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
         assert finding.cure
 
 
+def test_cordons_are_said_and_a_door_among_tenants_is_pointed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert one("cordons", workers=3) == Finding("cordons", Verdict.FINE, "standard 3", "")
+    several = {"workers": 2, "cordons": (("front", 1), ("low", 1))}
+    beside = one("cordons", **several, door="standard")
+    assert (beside.verdict, "standard 2 (the door), front 1, low 1" in beside.found) == (Verdict.NOTE, True)
+    assert 'door = "front"' in beside.cure
+    assert one("cordons", **several, door="front").verdict is Verdict.FINE
+    monkeypatch.delattr("socket.SO_PEERCRED")
+    assert one("cordons", **several, door="front").verdict is Verdict.WRONG
+
+
 def limited(what: int, soft: int, hard: int) -> Any:
     return lambda asked: (soft, hard) if asked == what else (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 

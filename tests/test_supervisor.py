@@ -219,3 +219,109 @@ def test_successor_serves_before_its_predecessor_retires_one_at_a_time(running: 
     retires = about.index(f"{first} retires")
     assert about.index(first, about.index(first) + 1) < retires < serves[1] < about.index(f"{second} retires")
     assert len(about) == 6, lines
+
+
+# ── guests ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+GUESTS = textwrap.dedent(
+    """
+    import os, signal, sys
+    from isolet.supervisor import RETIRE, Role, Supervisor
+    from isolet.vitals import Vitals
+    from isolet.watchdog import Bounds
+
+    def say(words):
+        os.write(1, (words + "\\n").encode())
+
+    def guest(name):
+        def run(ready):
+            def leave(*_):
+                say(f"{name} ends")
+                sys.exit(0)
+            signal.signal(signal.SIGTERM, leave)
+            signal.signal(RETIRE, leave)
+            ready()
+            say(f"{name} {os.getpid()}")
+            while True:
+                signal.pause()
+        left, over = lambda place: say(f"left {place}"), lambda: say(f"{name} over")
+        return Role(name, run, Bounds(), None, range(2, 4), left, over)
+
+    def keeper(ready):
+        ready()
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        while True:
+            signal.pause()
+
+    class Orders:
+        def attend(self): pass
+        def leave(self): pass
+        def descriptors(self): return [0]
+        def serve(self, descriptor, events):
+            for word in os.read(0, 1000).decode().split():
+                if word[0] == "+":
+                    supervisor.want(guest(word[1:]))
+                else:
+                    supervisor.unwant(word[1:])
+
+    vitals = Vitals(4)
+    roles = [[Role("keeper", keeper, attendant=Orders)]]
+    supervisor = Supervisor(roles, drain_s=5.0, vitals=vitals, on_ready=lambda: say("all ready"))
+    sys.exit(supervisor.run())
+    """
+)
+
+
+class Host(Running):
+    """A supervisor that is told on its standard input whom to have as a guest."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", GUESTS], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        self.out = self.process.stdout
+        assert self.line() == "all ready"
+
+    def order(self, words: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(words)
+        self.process.stdin.flush()
+
+
+def test_guest_is_kept_running_while_it_is_wanted_and_forgotten_then(running: list[Running]) -> None:
+    host = Host()
+    running.append(host)
+    host.order("+anna +anna ")
+    first = int(host.said("anna"))
+    os.kill(first, signal.SIGKILL)
+    assert host.line() == "left 2"
+    second = int(host.said("anna"))
+    assert second != first
+    host.order("-anna -anna ")
+    assert host.line() == "anna ends"
+    assert host.line() == "left 2"
+    assert host.line() == "anna over"
+    host.order("-anna +anna ")
+    third = int(host.said("anna"))
+    assert third not in (first, second)
+    host.process.send_signal(signal.SIGTERM)
+    assert host.process.stdin is not None
+    host.process.stdin.close()
+    assert host.line() == "anna ends"
+    assert host.process.wait(20) == 0
+
+
+def test_guest_that_is_wanted_again_while_it_ends_is_another_process(running: list[Running]) -> None:
+    host = Host()
+    running.append(host)
+    host.order("+anna ")
+    first = int(host.said("anna"))
+    host.order("-anna +anna ")
+    said = sorted([host.line(), host.line(), host.line()])
+    assert said[1:] == ["anna ends", "left 2"]
+    assert int(said[0].split()[1]) != first
+    host.process.send_signal(signal.SIGTERM)
+    assert host.process.stdin is not None
+    host.process.stdin.close()
+    assert host.process.wait(20) == 0

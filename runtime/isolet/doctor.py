@@ -163,6 +163,20 @@ def _descriptors(config: Config) -> _Answer:
     return _note(f"{hard:,} open files at most, so fewer than {connections:,} connections a worker", cure)
 
 
+def _cordons(config: Config) -> _Answer:
+    layout = config.layout
+    found = ", ".join(
+        f"{name} {count}{' (the door)' if name == layout.door and config.cordons else ''}"
+        for name, count in sorted(layout.workers.items(), key=lambda item: item[0] != layout.door)
+    )
+    if config.cordons and not hasattr(socket, "SO_PEERCRED"):
+        return _wrong(f"{found}; this system does not say which process connects", "serve several tiers on Linux only")
+    if config.cordons and layout.door == "standard":
+        cure = 'give the door a tier without tenants: door = "front", and [cordons] front = 1'
+        return _note(f"{found}; every tenant is in the door's tier unless it was moved", cure)
+    return _fine(found)
+
+
 def _address_space(config: Config) -> _Answer:
     needed = config.isolates * selftest.SLOT_BYTES
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
@@ -436,6 +450,7 @@ CHECKS: dict[str, Check] = {
     "wasmtime": Check("machine", _wasmtime),
     "processor": Check("machine", _processor),
     "open files": Check("machine", _descriptors),
+    "cordons": Check("machine", _cordons),
     "address space": Check("machine", _address_space),
     "data directory": Check("data", _data),
     "sync to disk": Check("data", _sync),

@@ -181,17 +181,23 @@ def raise_descriptors(config: Config) -> None:
     """As many open files as all connections need, where the machine allows it: shells give 1,024, for the sake of
     select(2), which nothing here uses. Precedent: Go's runtime does so at start."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = config.http.connections + limits.DESCRIPTORS_BESIDE
+    wanted = config.http.connections + limits.DESCRIPTORS_BESIDE + passages(config)
     wanted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def passages(config: Config) -> int:
+    """Descriptors that the door may need for requests that are with other cordons."""
+    return limits.PASSAGES_MAX * len(config.layout.inner)
 
 
 def http_limits(config: Config) -> HttpLimits:
     """What a worker's door takes: no more connections than leave it the descriptors that it needs itself."""
     http = config.http
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    room = http.connections if soft == resource.RLIM_INFINITY else max(1, soft - limits.DESCRIPTORS_BESIDE)
+    beside = limits.DESCRIPTORS_BESIDE + passages(config)
+    room = http.connections if soft == resource.RLIM_INFINITY else max(1, soft - beside)
     return HttpLimits(
         connections=min(http.connections, room),
         connections_per_address=http.connections_per_address,
