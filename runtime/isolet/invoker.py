@@ -185,7 +185,7 @@ class Attempt(Run):
         if prepared.snapshot() is not loaded:
             prepared.loaded = weakref.ref(loaded)
             prepared.constants.library = loaded.library
-        self._loaded = loaded
+        self._loaded: Loaded | None = loaded
         payload = abi.pack_envelope(
             invocation.event,
             prepared.envelope,
@@ -305,6 +305,9 @@ class Attempt(Run):
                     isolate.note_written(self._loaded.info.memory_bytes)
                 isolate.close()
             invoker.recorder.record(invocation, outcome, time.time(), running)
+            # A ticket that somebody keeps holds nothing more: its invocation may name them as its reader.
+            self._loaded = None
+            del self.invocation
         if prepared.spare is None and error is None:
             invoker.want_spare(prepared)
 

@@ -182,7 +182,7 @@ class Keeper:
         self.schedule_trigger = ScheduleTrigger(self.schedules, self.asynchronous.hand_over_all, self._clock)
         self.schedules.on_change = self.schedule_trigger.changed
         self.ledger = Ledger(self._database)
-        self.logs = Logs(self._database, self.bounds)
+        self.logs = Logs(self._database)
         self.metric_rows = MetricRows(self._database)
         self.spans = Spans(exporter(otel_endpoint)) if otel_endpoint else None
         self.kv = Kv(self._database, self._clock, self.bounds)
@@ -446,7 +446,7 @@ class Keeper:
             **self.outbound.used(account),
             **await self.kv.used(account),
             **(await self._stock.held(account))._asdict(),
-            **await kept_logs(self._database, account),
+            "log_stored_bytes": await kept_logs(self._database, account),
             "secrets": await self.secrets.used(account),
             "schedules": await self.schedules.used(account),
         }

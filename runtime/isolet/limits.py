@@ -379,7 +379,6 @@ LOG_TENANT_BYTES_PER_S = 4 * MIB
 LOG_TENANT_BURST_BYTES = 32 * MIB
 # What of its lines is stored, as packed; the oldest go first. A quarter of LOG_TOTAL_BYTES_MAX.
 LOG_TENANT_STORED_BYTES_MAX = GIB
-LOG_GROUPS_TENANT_MAX = 20_000  # each function's own, and as many: the bound above reads the rows of all of them
 # Calls of the APIs that a tenant makes a second but Invoke, and ten times as many at once: a call costs the keeper one
 # to two milliseconds, so that one tenant leaves it half of its time. Precedent: Lambda takes 15 a second.
 CALLS_TENANT_PER_S = 300

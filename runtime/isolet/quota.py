@@ -62,7 +62,6 @@ LIMITS: Mapping[str, Limit] = {
         Limit("log_bytes_per_s", limits.LOG_TENANT_BYTES_PER_S, 1, _LOTS_OF_BYTES, "lines that functions write"),
         Limit("log_burst_bytes", limits.LOG_TENANT_BURST_BYTES, 1, _LOTS_OF_BYTES, "lines that they write at once"),
         Limit("log_stored_bytes", limits.LOG_TENANT_STORED_BYTES_MAX, 0, _LOTS_OF_BYTES, "lines that are kept"),
-        Limit("log_groups", limits.LOG_GROUPS_TENANT_MAX, 0, _LOTS, "log groups; those of functions come all the same"),
         Limit("calls_per_s", limits.CALLS_TENANT_PER_S, _RATE_LEAST, _LOTS, "other calls of the APIs", False),
         Limit("builds_at_once", limits.BUILDS_AT_ONCE, 1, 1_000, "builds under way; more wait"),
         Limit("builds_waiting", limits.BUILDS_TENANT_WAITING_MAX, 0, _LOTS, "builds that wait for their turn"),

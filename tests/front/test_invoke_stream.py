@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from base64 import b64decode
 from typing import Any
@@ -11,6 +12,7 @@ from botocore.eventstream import EventStreamBuffer
 
 from front.house import Opener, Reply, outcome
 from isolet.errors import Overloaded, Raised, Throttled
+from isolet.front.invoke_stream import StreamInvokeExchange
 
 pytestmark = pytest.mark.anyio
 
@@ -125,3 +127,19 @@ async def test_what_could_not_run_is_no_stream(open_house: Opener, error: Except
     house = await open_house(script=lambda _: outcome(error=error))
     reply = await house.ask(invoke())
     assert (reply.status, reply.get("content-type")) == (status, "application/json")
+
+
+async def test_an_answered_exchange_is_gone_without_the_collector(open_house: Opener) -> None:
+    """It is its invocation's reader, and would keep itself, with event and answer."""
+    house = await open_house(script=lambda _: outcome("x"))
+    gc.collect()
+    gc.disable()
+    try:
+        client = await house.client()
+        for _ in range(3):
+            await client.ask(invoke())
+        house.invoker.submitted.clear()
+        left = [one for one in gc.get_objects() if isinstance(one, StreamInvokeExchange)]
+        assert len(left) <= 1, "the connection may remember its last"
+    finally:
+        gc.enable()

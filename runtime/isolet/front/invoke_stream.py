@@ -76,6 +76,12 @@ class StreamInvokeExchange(InvokeExchange):
     # ── the end ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def done(self, outcome: Outcome) -> GuestError | None:
+        try:
+            return self._answered(outcome)
+        finally:  # they name us, and we them
+            self.reader = self._invocation = None
+
+    def _answered(self, outcome: Outcome) -> GuestError | None:
         connection = self.connection
         if connection is None:
             return None

@@ -25,10 +25,9 @@ from typing import Any, NamedTuple
 import msgpack
 
 from .. import limits
-from ..errors import LimitExceeded, ResourceExists, UnknownLogs
+from ..errors import ResourceExists, UnknownLogs
 from ..log_lines import Line, group_name, lines_of, stream_name
 from ..model import Logging
-from ..quota import BY_DEFAULT, Quotas
 from ..records import Batch, unpack_records
 from .database import Database
 
@@ -186,16 +185,11 @@ def _drop_of(db: sqlite3.Connection, tenant: str, excess: int, most: int) -> Non
     _drop_excess(db, excess + most // 16, of, (tenant,))
 
 
-def _count_groups(db: sqlite3.Connection, tenant: str) -> int:
-    (count,) = db.execute("SELECT count(*) FROM log_groups WHERE tenant = ?", (tenant,)).fetchone()
-    return int(count)
-
-
-async def kept(database: Database, tenant: str) -> dict[str, int]:
-    """What a tenant keeps, by the names of its limits."""
-    query = f"SELECT count(*), {_SUM} FROM log_groups WHERE tenant = ?"
-    count, size = await database.read(lambda db: db.execute(query, (tenant,)).fetchone())
-    return {"log_groups": count, "log_stored_bytes": size}
+async def kept(database: Database, tenant: str) -> int:
+    """Bytes of a tenant's segments."""
+    query = f"SELECT {_SUM} FROM log_groups WHERE tenant = ?"
+    (size,) = await database.read(lambda db: db.execute(query, (tenant,)).fetchone())
+    return int(size)
 
 
 # (segment, group, stream, bytes)
@@ -242,9 +236,8 @@ class Logs:
     Methods that need a group or stream that is not there raise UnknownLogs, in CloudWatch's words.
     """
 
-    def __init__(self, database: Database, quotas: Quotas = BY_DEFAULT) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._quotas = quotas
 
     async def groups(self, tenant: str) -> list[Group]:
         """By name."""
@@ -323,15 +316,11 @@ class Logs:
         return events[-count:]
 
     async def create_group(self, tenant: str, group: str, tags: Mapping[str, str], now_ms: int) -> None:
-        """Raises ResourceExists, LimitExceeded."""
-        most = self._quotas.value(tenant, "log_groups")
+        """Raises ResourceExists."""
 
         def job(db: sqlite3.Connection) -> None:
             if _find_group(db, tenant, group) is not None:
                 raise ResourceExists("The specified log group already exists")
-            if _count_groups(db, tenant) >= most:
-                self._quotas.refuse(tenant, "log_groups")
-                raise LimitExceeded("Resource limit exceeded.")
             made = _group_of(db, tenant, group, now_ms)
             db.execute("UPDATE log_groups SET tags = ? WHERE id = ?", (json.dumps(dict(tags)), made))
 
@@ -350,7 +339,6 @@ class Logs:
 
     async def put(self, tenant: str, group: str, stream: str, lines: Sequence[tuple[int, str]], now_ms: int) -> None:
         """Stores a client's own lines, (ms, text) each."""
-        allowed = {tenant: int(self._quotas.value(tenant, "log_stored_bytes"))}
 
         def job(db: sqlite3.Connection) -> None:
             of = _require_group(db, tenant, group)
@@ -362,7 +350,7 @@ class Logs:
             packed = b"".join(msgpack.packb([ms, text]) for ms, text in lines)
             first_ms, last_ms = min(lines)[0], max(lines)[0]
             _add(db, of, to, ("", 0, 0, "put", first_ms, last_ms), now_ms, packed)
-            bound(db, allowed)
+            bound(db)
 
         await self._database.write(job)
 
