@@ -180,9 +180,6 @@ def test_capabilities_are_refused_to_who_has_had_enough_of_them(house: House) ->
             fetch = ("fetch", {"method": "GET", "url": "http://127.0.0.1:9/"})
             until(lambda: error_of(asked(hostile, *fetch)) == "LimitExceeded", "it fetches faster than it may")
             assert error_of(asked(neighbour, *fetch)) == "Refused"
-        with limited(house, concurrency="1"):
-            assert error_of(asked(hostile, "invoke", "asks", None)) == "Throttled"
-            assert error_of(asked(neighbour, "kv.get", "n", "c")) == ""
         assert refusals(house, "kv_entries") == 1
         for tenant in (hostile, neighbour):
             for key in "abc":
