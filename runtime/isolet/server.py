@@ -543,6 +543,8 @@ def run_worker(config: Config, path: Path, crews: Crews, seat: Seat, means: Mean
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
+        # Threads hash large bodies and load snapshots: the loop takes the lock back from them.
+        sys.setswitchinterval(limits.SWITCH_S)
         if config.sandbox:
             opener = ready.attendant
             wall.enter(means, opener.channel if isinstance(opener, Opener) else None, tuple(_readable(config)))

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..engine.engine import Code, Engine, Template
+from ..engine.engine import Code, Engine, Module, Template
 from ..model import SnapshotInfo
 from ..storage.artifacts import Artifacts, Verified
 from .boot import INITIALISERS, NO_BASE, code_of, content_of
@@ -53,10 +53,12 @@ class Interpreters:
         """
         stored = await decompressed(verified.path)
         shared = await self.shared(info)
-        state = unpacked(stored, shared.base)
-        await asyncio.sleep(0)
-        module = self._engine.compile(state.module)
+        # On a thread, which lets go of the interpreter's lock while it compiles: 10 ms for a program in Python.
+        module = await asyncio.to_thread(self._compiled, stored, shared.base)
         return self._engine.link_state(module, shared.code, INITIALISERS), shared.library
+
+    def _compiled(self, stored: bytes, base: Base) -> Module:
+        return self._engine.compile(unpacked(stored, base).module)
 
     async def shared(self, info: SnapshotInfo) -> Shared:
         key = (info.code_digest, info.base_digest, info.library_digest)
