@@ -109,6 +109,8 @@ BULK_CHUNK_ELEMENTS = 2
 # What the scheduler spends on slices before the loop may look at its sockets: so long a quiet tenant waits for others.
 # Measured, a spinner alone: 2 % slower than with a millisecond; 4 % with half of this.
 TURN_S = 0.0002
+# Threads of a worker: they hash large bodies and compile programs' states.
+WORKER_THREADS_MAX = 4
 # How often a worker looks how late its loop is.
 LAG_STEP_S = 0.02
 # After so long a thread that waits for the interpreter's lock asks for it aloud, and gets it at the next bytecode. The

@@ -32,6 +32,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -519,6 +520,8 @@ def run_worker(config: Config, path: Path, crews: Crews, seat: Seat, means: Mean
     wall.before_loop(means)
 
     async def live() -> None:
+        # Its own number of threads would be read from /proc/stat, which is behind the wall.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(limits.WORKER_THREADS_MAX, "worker"))
         worker = make_worker(config, column, crews.paths if seat.is_door else None)
 
         async def greet(link: Link) -> None:
