@@ -40,7 +40,7 @@ async def untold(account: str) -> None:
 
 
 class Bounds(Quotas):
-    """For the event loop's thread, but for `value`."""
+    """For the event loop's thread, but for `value` and `refuse`, which jobs of the database call, too."""
 
     def __init__(
         self,
