@@ -109,6 +109,12 @@ class Crews:
         for one in self.sockets:
             one.close()
 
+    def close_port(self) -> None:
+        """Nobody is accepted from outside any more."""
+        for seat in self.seats:
+            if seat.is_door:
+                seat.listening.close()
+
     # ── tenants' own ────────────────────────────────────────────────────────────────────────────────────────────
 
     def own_path(self, account: str) -> str:

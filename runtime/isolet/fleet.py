@@ -44,6 +44,8 @@ class Member:
         self.link = link
         self.cordon = cordon
         self.turn = asyncio.Lock()
+        # Of what it asked for and may not have.
+        self.refusals = 0
         # It is about to end: it is told of changes, and takes no more attempts.
         self.leaving = False
 
@@ -64,6 +66,7 @@ class Fleet:
         self.door_pids: Callable[[], list[int]] = list
         # (tenant, cordon): a cordon that speaks for a tenant which lives elsewhere, for the time that a move takes.
         self._staying: set[tuple[str, str]] = set()
+        self._telling: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._members)
@@ -112,8 +115,12 @@ class Fleet:
         # A member from now on: changes wait for their turn behind the whole table.
         self._members[link] = member
         if cordon == self.door:
-            # The others take its word from now on, before anybody can give it a request.
-            await self._tell_all("doors", self._doors, "the door")
+            # The others take its word from now on, before anybody can give it a request. One that does not say so in
+            # time holds up nobody: it is cut off later.
+            telling = asyncio.ensure_future(self._tell_all("doors", self._doors, "the door"))
+            self._telling.add(telling)
+            telling.add_done_callback(self._telling.discard)
+            await asyncio.wait({telling}, timeout=limits.DOORS_ACK_S)
         async with member.turn:
             rows = [served_to_plain(row) for served in self.table.served() if (row := self._row(member, served))]
             # Tenants that come while this one is being told wait for their turn behind it.
@@ -210,6 +217,8 @@ class Fleet:
 
     async def _tell(self, member: Member, operation: str, body: Callable[[Member], Any], what: str) -> None:
         """`body` is what is true when it is sent, and what this worker may know; None: nothing."""
+        if body(member) is None:
+            return  # whoever is not concerned is not waited for: one that answers nothing delays its own cordon only
         async with member.turn:
             if member.link not in self._members or (said := body(member)) is None:
                 return

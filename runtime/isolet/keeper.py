@@ -341,7 +341,7 @@ class Keeper:
 
     def _require_own(self, member: Member, operation: str, tenant: Any) -> None:
         """Raises AccessDenied: the tenant is not of the worker's cordon."""
-        if not self.fleet.speaks_for(member, tenant):
+        if not isinstance(tenant, str) or not self.fleet.speaks_for(member, tenant):
             raise self._refused(member, operation, f"{tenant!r:.40} is not of its cordon")
 
     async def _rebuild(self, member: Member, digest: str) -> SnapshotInfo:
@@ -366,8 +366,10 @@ class Keeper:
 
     def _refused(self, member: Member, operation: str, why: str) -> AccessDenied:
         """A worker asks for what no worker of ours asks for: it is not ours any more."""
-        who = f"worker {member.number} (pid {member.pid}, {member.cordon})"
-        logger.error("%s is refused %s: %s", who, operation, why)
+        member.refusals += 1
+        if member.refusals <= limits.REFUSALS_LOGGED:
+            who = f"worker {member.number} (pid {member.pid}, {member.cordon})"
+            logger.error("%s is refused %s: %s", who, operation, why)
         return AccessDenied(f"a worker of the cordon {member.cordon} may not ask for this")
 
     async def _welcome(self, link: Link, worker: str, pid: int, protocol: int) -> None:

@@ -344,6 +344,10 @@ assert OWN_START_S < PASSAGE_CONNECT_S, "who waits for it hears why it did not c
 # One that served nothing for so long is ended; how often that is looked at.
 OWN_IDLE_S = 300.0
 OWN_LOOK_S = 10.0
+# How long a worker of the door waits for those of other cordons to know it, before it serves.
+DOORS_ACK_S = 1.0
+# Of one worker, what it may not have is said in the log so often.
+REFUSALS_LOGGED = 10
 # What a moved tenant's former workers may take to send their last records, beyond the time of its functions.
 MOVE_GRACE_S = 10.0
 

@@ -121,13 +121,15 @@ def serve(
         keeper = Role(
             "keeper", partial(run_keeper, config, path, crews), attendant=partial(Orders, lambda *said: obey(*said))
         )
-        workers = [worker_role(config, path, crews, seat, means) for seat in crews.seats]
+        # The door is the last to open and the first to close: what it passes on finds its worker there.
+        inner = [worker_role(config, path, crews, seat, means) for seat in crews.seats if not seat.is_door]
+        doors = [worker_role(config, path, crews, seat, means) for seat in crews.seats if seat.is_door]
         supervisor = Supervisor(
-            [[keeper], workers],
+            [[keeper], inner, doors],
             drain_s=config.drain_s + 5,  # a worker ends by itself after drain_s; the rest is for its last records
             vitals=crews.vitals,
             on_ready=lambda: on_ready(url_of(config.host, port)),
-            on_stop=crews.close,
+            on_stop=crews.close_port,
         )
 
         def obey(account: str, wanted: bool) -> None:

@@ -150,8 +150,10 @@ class Supervisor:
         on_ready: Callable[[], None] = lambda: None,
         on_stop: Callable[[], None] = lambda: None,
     ) -> None:
-        # The last stage is the guests': who is wanted for a while, and whose end is no harm.
-        self._stages: list[list[Child]] = [*([Child(role) for role in stage] for stage in stages), []]
+        # Who is wanted for a while, and whose end is no harm. They are ended after all stages but the first.
+        self._guests: list[Child] = []
+        first, *more = ([Child(role) for role in stage] for stage in stages)
+        self._stages: list[list[Child]] = [first, self._guests, *more]
         self._drain_s = drain_s
         bounded = [child for child in self._children() if child.role.bounds is not None]
         self._vitals = vitals or Vitals(len(bounded) + 1)
@@ -169,7 +171,7 @@ class Supervisor:
         gc.freeze()  # children share these pages as long as the collector does not write to them
         with self._wakeup() as wakeup:
             try:
-                for stage in self._stages:
+                for stage in (stage for stage in self._stages if stage is not self._guests):
                     for child in stage:
                         child.present = self._start(child)
                     if not self._await_ready(stage, wakeup):
@@ -188,16 +190,16 @@ class Supervisor:
 
     def want(self, role: Role) -> None:
         """Keeps a guest running; one of this name that is there already is it. For attendants."""
-        for child in self._stages[-1]:
+        for child in self._guests:
             if child.role.name == role.name:
                 if not child.wanted:
                     child.role, child.wanted, child.start_at_s = role, True, 0.0
                 return
-        self._stages[-1].append(Child(role))
+        self._guests.append(Child(role))
 
     def unwant(self, name: str) -> None:
         """Has a guest end what it has begun, and does not start it again."""
-        for child in self._stages[-1]:
+        for child in self._guests:
             if child.role.name == name and child.wanted:
                 child.wanted = False
                 for process in (child.present, child.successor):
@@ -210,8 +212,8 @@ class Supervisor:
 
     def _dismiss(self) -> None:
         """Forgets guests that are not wanted and have ended."""
-        for child in [child for child in self._stages[-1] if not child.wanted and not child.processes()]:
-            self._stages[-1].remove(child)
+        for child in [child for child in self._guests if not child.wanted and not child.processes()]:
+            self._guests.remove(child)
             child.role.over()
 
     # ── children ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -22,7 +22,7 @@ from isolet.errors import AccessDenied, IsoletError
 from isolet.link import SocketLink, connect, refused
 from isolet.operating import operate
 from isolet.uplink import PROTOCOL
-from served import PATIENCE_S, Served
+from served import PATIENCE_S, Served, zipped
 
 # Never in a request, so that only a row of the routing table can bring it anywhere.
 SECRETS = {HOSTILE: "canary-of-the-hostile-7f3a", NEIGHBOUR: "canary-of-the-neighbour-91cc"}
@@ -359,3 +359,21 @@ def test_own_worker_is_started_for_its_tenant_and_ended_when_that_has_left(estat
         path = estate.server.directory / "data" / "workers" / f"tenant-{HOSTILE}.sock"
         until(lambda: not path.exists() and not _alive(own), "nobody needs it any more")
     assert problems == []
+
+
+@pytest.mark.slow
+def test_a_door_without_tenants_runs_nothing_and_serves_everybody(tmp_path: Path) -> None:
+    server = Served(tmp_path, "--cordons", "front=1,low=1", "--door", "front")
+    try:
+        files = {"function.wasm": module("http_echoes.wat")}
+        server.cloud.deploy("f", zipped(files), Runtime="provided.al2023", Handler="handle")
+        for number in range(20):
+            assert server.cloud.invoke("f", {"asked": number}).failed is False
+        text = httpx.get(f"{server.url}/metrics", timeout=PATIENCE_S).text
+        loaded = re.findall(r'^isolet_snapshots_loaded\{cordon="(\w+)",worker="\d+"\} (\S+)$', text, re.M)
+        passed = re.findall(r'^isolet_http_passed\{cordon="front",worker="\d+"\} (\S+)$', text, re.M)
+        assert sum(float(count) for cordon, count in loaded if cordon == "front") == 0
+        assert sum(float(count) for cordon, count in loaded if cordon == "standard") >= 1
+        assert float(passed[0]) == 20
+    finally:
+        server.end()
