@@ -18,6 +18,8 @@ import httpx
 import pytest
 
 from hostile.chaos import Traffic, descendants, ended, slay
+from hostile.house import NEIGHBOUR, until
+from hostile.test_cordons import Estate, calling
 from test_event_durability import Sender, audit, deploy, pass_a_turn, queued
 from test_server import Server, serving
 
@@ -153,6 +155,25 @@ class Mortal(Sender):
 
     def is_over(self, error: httpx.TransportError) -> bool:
         return isinstance(error, httpx.ConnectError)
+
+
+# ── workers that are recycled ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+def test_recycling_of_doors_and_of_workers_behind_them_fails_no_request(tmp_path: Path) -> None:
+    """All of both cordons are recycled again and again, while a tenant of the inner one calls its function."""
+    estate = Estate(tmp_path, ISOLET_WORKER_REQUESTS_MAX="200")
+    try:
+        estate.furnish()
+        inner = set(estate.workers(NEIGHBOUR))
+        doors = set(estate.doors())
+        with calling(estate.neighbour, threads=4) as problems:
+            until(lambda: not inner & set(estate.workers(NEIGHBOUR)) or problems, "the inner worker was recycled")
+            until(lambda: not doors & set(estate.doors()) or problems, "the doors were recycled")
+        assert problems == []
+    finally:
+        estate.server.end()
 
 
 # ── processes that stand still ──────────────────────────────────────────────────────────────────────────────────

@@ -32,8 +32,8 @@ TIERS = {HOSTILE: "low", NEIGHBOUR: "high"}
 class Estate:
     """The server, and its tenants: one in each tier beside the door's."""
 
-    def __init__(self, directory: Path) -> None:
-        self.server = Served(directory, "--cordons", "low=1,high=1")
+    def __init__(self, directory: Path, **variables: str) -> None:
+        self.server = Served(directory, "--cordons", "low=1,high=1", **variables)
 
     def furnish(self) -> None:
         self.tenants = {account: self._tenant(account) for account in (HOSTILE, NEIGHBOUR)}
