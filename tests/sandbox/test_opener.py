@@ -69,6 +69,43 @@ def test_file_named_by_a_digest_is_opened_for_reading(artifacts: Path, opener: O
     assert answered(opener, job) == ["code", "seal", False, True, "EBADF"]
 
 
+def test_signals_to_the_supervisor_cost_nobody_an_answer(artifacts: Path, opener: Opener) -> None:
+    """Another worker may end at any moment. Signals come to the thread that serves, as fast as they can be sent."""
+
+    def job() -> int:
+        """How many numbers descriptors had: a leak would need ever new ones."""
+        numbers = set()
+        for _ in range(3_000):
+            descriptor = os.open(artifacts / f"{DIGEST}.cwasm", READ)
+            numbers.add(descriptor)
+            assert os.read(descriptor, 9) == b"code"
+            os.close(descriptor)
+        return len(numbers)
+
+    received = 0
+
+    def note(*_: object) -> None:
+        nonlocal received
+        received += 1
+
+    before = signal.signal(signal.SIGCHLD, note)
+    over, serving = threading.Event(), threading.get_ident()
+
+    def send() -> None:
+        while not over.is_set():
+            signal.pthread_kill(serving, signal.SIGCHLD)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        assert answered(opener, job) == 1
+    finally:
+        over.set()
+        sender.join()
+        signal.signal(signal.SIGCHLD, before)
+    assert received
+
+
 def test_file_that_is_not_there_is_missing(artifacts: Path, opener: Opener) -> None:
     assert answered(opener, lambda: refusal(content, artifacts / f"{OTHER}.cwasm")) == "ENOENT"
 

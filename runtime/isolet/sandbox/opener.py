@@ -46,7 +46,7 @@ _WAKE_SYNC: Final = 1
 _CALL: Final = struct.Struct("=QIIiIQ6Q")
 _ANSWER: Final = struct.Struct("=QqiI")
 _ADDED: Final = struct.Struct("=QIIII")
-_SET_DESCRIPTOR, _AND_ANSWER = 1, 2
+_ANY_DESCRIPTOR, _SET_DESCRIPTOR = 0, 1
 _PATH_BYTES_MAX: Final = 4_096
 _PAGE_BYTES: Final = 4_096
 _HELD: Final = re.compile(r"/proc/self/fd/([0-9]{1,7})")
@@ -184,9 +184,10 @@ class Opener:
             raise _Refused(f"opening {_shown(path)} with flags {flags:#o}")
         descriptor = self._open(thread, path)
         try:
-            self._add(id, descriptor, _AND_ANSWER, 0, flags & os.O_CLOEXEC)
+            added = self._add(id, descriptor, _ANY_DESCRIPTOR, 0, flags & os.O_CLOEXEC)
         finally:
             os.close(descriptor)
+        self._answer(id, 0, added)
 
     def _read_path(self, id: int, thread: int, address: int) -> str:
         """What is written there now."""
@@ -262,14 +263,29 @@ class Opener:
 
     # ── answers ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _add(self, id: int, descriptor: int, how: int, number: int, flags: int) -> None:
-        """Puts a descriptor of ours into the worker."""
-        with contextlib.suppress(FileNotFoundError):  # it died meanwhile
-            fcntl.ioctl(self._listener, _ADD_DESCRIPTOR, _ADDED.pack(id, how, descriptor, number, flags))
+    def _add(self, id: int, descriptor: int, how: int, number: int, flags: int) -> int:
+        """Puts a descriptor of ours into the worker; the number that it has there.
 
-    def _answer(self, id: int, code: int) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            fcntl.ioctl(self._listener, _SEND, _ANSWER.pack(id, 0, -code, 0))
+        Not in one step with the answer: a signal to us (another worker has ended) would leave the call answered with a
+        descriptor that was not put there, and what is interrupted here is only done again.
+        """
+        wanted = bytearray(_ADDED.pack(id, how, descriptor, number, flags))  # of bytes, ioctl answers the bytes
+        while True:
+            try:
+                added: int = fcntl.ioctl(self._listener, _ADD_DESCRIPTOR, wanted)
+                return added
+            except InterruptedError:
+                continue
+
+    def _answer(self, id: int, code: int, value: int = 0) -> None:
+        while True:
+            try:
+                fcntl.ioctl(self._listener, _SEND, _ANSWER.pack(id, value, -code, 0))
+            except InterruptedError:
+                continue
+            except FileNotFoundError:
+                pass  # it died meanwhile
+            return
 
 
 def _string_at(memory: int, address: int) -> bytes | None:
