@@ -382,7 +382,8 @@ class Supervisor:
         elif not child.wanted:
             return
         elif process.ready and now_s >= child.recycle_at_s and (why := process.watch.is_due(seen, now_s)):
-            if any(other.successor or other.retiring for other in self._children()):
+            # Guests that nobody wants any more end beside: they may take as long as their longest invocation.
+            if any(other.wanted and (other.successor or other.retiring) for other in self._children()):
                 return
             logger.info("%s (pid %d) is recycled: %s", child.role.name, process.pid, why)
             child.successor = self._start(child)
