@@ -6,10 +6,12 @@ Each run prints its seed and N; "0 of N lost" proves less than 3/N at 95 %.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import select
 import signal
+import socket
 import threading
 from collections import Counter
 from pathlib import Path
@@ -174,6 +176,32 @@ def test_recycling_of_doors_and_of_workers_behind_them_fails_no_request(tmp_path
         assert problems == []
     finally:
         estate.server.end()
+
+
+@pytest.mark.slow
+def test_clients_that_take_nothing_hold_up_no_recycling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They ask for more than the kernel's buffers hold, and acknowledge nothing of it."""
+    monkeypatch.setenv("ISOLET_WORKER_REQUESTS_MAX", "100")
+    body = b"x" * 500_000
+    head = b"POST /fn/http_echoes/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with serving(tmp_path / "data", workers=1) as server, contextlib.ExitStack() as stack:
+        server.deploy("answers")
+        server.deploy("http_echoes")
+        host, port = server.url.removeprefix("http://").split(":")
+        (first,) = server.pids("worker")
+        for _ in range(4):
+            connection = stack.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect((host, int(port)))
+            sending = threading.Thread(target=connection.sendall, args=(12 * (head + body),), daemon=True)
+            sending.start()
+        descriptor = os.pidfd_open(first)
+        with httpx.Client(base_url=server.url, timeout=120) as client:
+            while not select.select([descriptor], [], [], 0)[0]:
+                assert client.get("/fn/answers/").json() == 1
+        os.close(descriptor)
+        assert ended(server)["recycled"] == ended(server).total() >= 1
+        assert server.end() == 0
 
 
 # ── processes that stand still ──────────────────────────────────────────────────────────────────────────────────
