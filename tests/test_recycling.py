@@ -86,7 +86,7 @@ def test_recycling_under_load_fails_no_request(tmp_path: Path, monkeypatch: pyte
         for client in clients:
             client.join(60)
         assert [client.failures for client in clients] == [[]] * len(clients)
-        assert sum(client.answers for client in clients) > 1000
+        assert all(client.answers for client in clients)
         while f'isolet_events_total{{fate="succeeded"}} {accepted}.0' not in httpx.get(f"{server.url}/metrics").text:
             pass
         assert set(+ended(server)) == {"recycled"}, "and nobody ended otherwise"
