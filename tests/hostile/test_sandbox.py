@@ -9,18 +9,23 @@ from __future__ import annotations
 import functools
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from botocore.exceptions import ClientError
 
 from behind import MEANS, status_of, unprivileged
 from hostile.house import House, until
-from isolet.sandbox import audit
+from isolet.config import load
+from isolet.sandbox import audit, wall
+from isolet.server import serve
 from served import ENVIRONMENT, ISOLET, PATIENCE_S, Served, zipped
 
 USERS = {"the server's user": lambda job: job(), "nobody": unprivileged}
@@ -169,6 +174,33 @@ def listed(server: Served) -> list[str]:
         return sorted(function["FunctionName"] for function in server.client("lambda").list_functions()["Functions"])
     except ClientError:
         return []
+
+
+def test_workers_of_an_unprivileged_users_server_are_behind_the_whole_wall() -> None:
+    wall.warm_up()  # that user may not be able to read the interpreter's library
+
+    def job() -> dict[str, str]:
+        directory = tempfile.mkdtemp()
+        os.chdir(directory)
+        reading, writing = os.pipe()
+        supervisor = os.fork()
+        if supervisor == 0:
+            chosen = {"port": 0, "workers": 1, "isolates": 64, "data": "data", "require_sandbox": True}
+            os._exit(
+                serve(load(environment={}, arguments=chosen), lambda url: os.write(writing, url.encode()) and None)
+            )
+        os.close(writing)
+        url = os.read(reading, 100).decode()
+        children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+        status = [status_of(int(child)) for child in children]
+        healthy = httpx.get(f"{url}/healthz", timeout=PATIENCE_S).status_code
+        os.kill(supervisor, signal.SIGTERM)
+        _, ended = os.waitpid(supervisor, 0)
+        shutil.rmtree(directory)
+        return {"walls": max(one["Seccomp"] for one in status), "healthy": str(healthy), "ended": str(ended)}
+
+    expected = {"walls": "2", "healthy": "200", "ended": "0"} if MEANS.whole else {}
+    assert not MEANS.whole or unprivileged(job) == expected
 
 
 def test_server_refuses_to_start_without_the_sandbox_that_is_required(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def test_supervisor_that_cannot_read_a_workers_memory_is_found_out(monkeypatch: 
     ("means", "words", "missing"),
     [
         (WHOLE, "no capabilities, Landlock ABI 7, seccomp, files opened by the supervisor", []),
+        (Means(7, True, False, True), "no capabilities, an empty root, Landlock ABI 7, seccomp", ["the supervisor"]),
         (replace(WHOLE, landlock_abi=0), "no capabilities, seccomp, files opened by the supervisor", ["no Landlock"]),
         (replace(WHOLE, opener=False), "no capabilities, Landlock ABI 7, seccomp", ["the supervisor cannot open"]),
         (Means(3), "no capabilities, Landlock ABI 3", ["no seccomp filters"]),

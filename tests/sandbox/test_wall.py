@@ -124,6 +124,18 @@ def test_entering_is_for_good() -> None:
     assert answered(nobody_listens(), job) == ["EACCES", "EPERM", "EPERM"]
 
 
+@pytest.mark.parametrize("user", [lambda job: job(), unprivileged], ids=["server's user", "nobody"])
+def test_no_path_leads_anywhere(user: Callable[[Callable[[], Any]], Any]) -> None:
+    """Looking at a path as if it were an open file is what filters cannot tell: the root is empty."""
+
+    def job() -> list[str | None]:
+        paths = (b"/etc/passwd", b"/proc/self", b"/tmp", b".", b"..", b"../../etc/passwd")
+        return [refusal(calls.call, "newfstatat", -100, path, bytearray(256), 0x1000) for path in paths]
+
+    expected = ["ENOENT", "ENOENT", "ENOENT", None, None, "ENOENT"] if MEANS.empty_root else [None] * 6
+    assert user(lambda: answered(nobody_listens(), job)) == expected
+
+
 def test_rings_are_gone_before_the_loop_is_made() -> None:
     """libuv goes without, and no ring is left that could ask what filters refuse."""
 

@@ -206,6 +206,7 @@ def described(found: Means) -> str:
     """One line: what the wall consists of."""
     parts = [
         "no capabilities",
+        "an empty root" if found.empty_root else "",
         f"Landlock ABI {found.landlock_abi}" if found.landlock_abi else "",
         "seccomp" if found.seccomp else "",
         "files opened by the supervisor" if found.opener else "",
@@ -245,7 +246,13 @@ def survey(landlock_abi: int | None = None) -> Means:
         name.write_bytes(b"found")
         opener = Opener("the sandbox's own trial", {name.parent: frozenset({name.suffix})})
         works = behind(found, Act(lambda _: _read(name)), opener) == "done"
-    return replace(found, opener=works)
+    empty = works and behind(found, Act(_look_by_descriptor)) == "ENOENT"
+    return replace(found, opener=works, empty_root=empty)
+
+
+def _look_by_descriptor(_: Any) -> None:
+    """What filters let through: they see the flag of fstat, and not that a path is beside it."""
+    calls.call("newfstatat", -100, b"/etc", bytearray(256), 0x1000)
 
 
 def _read(path: Path) -> None:

@@ -90,7 +90,7 @@ def worker(pid: int, answered: bool) -> Policy:
         "fcntl": _among(1, _FCNTL),
         "ioctl": _among(1, _IOCTL),
         "setsockopt": Checked(tuple((Word(1, level), Word(2, option)) for level, option in _SOCKET_OPTIONS)),
-        # Of an open file. (A path that is not empty beside the flag tells its size and age; nothing more.)
+        # Of an open file. (A path beside the flag would tell its size and age; in an empty root there is none.)
         "newfstatat": Checked(((Word(3, _AT_EMPTY_PATH, _AT_EMPTY_PATH),),), refuse(errno.EACCES)),
         "statx": Checked(((Word(2, _AT_EMPTY_PATH, _AT_EMPTY_PATH),),), refuse(errno.EACCES)),
         # The time of last use of an artifact that is open: now.

@@ -1,6 +1,7 @@
 """The second wall of a worker: what is left to code that has broken out of WebAssembly.
 
-    enter ── no_new_privs ── no capabilities ── Landlock ── seccomp ──→ the listener goes to the supervisor
+    enter ── an empty root ── no_new_privs ── no capabilities ── Landlock ── seccomp ──→ the listener goes to the
+    supervisor
 
 Laws:
 - A worker enters before it says that it is ready, and never leaves. Everything that it needs of the file system it has
@@ -19,9 +20,11 @@ import contextlib
 import importlib
 import linecache
 import os
+import secrets
 import socket
 import struct
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +38,7 @@ _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
 # linux/capability.h: version 3, which has 64 bits in two halves.
 _CAPABILITY_VERSION: Final = 0x20080522
 _CAPABILITIES_MAX: Final = 64
+_CLONE_NEWUSER: Final = 0x10000000
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Means:
     seccomp: bool = False
     # The supervisor can answer what a worker opens.
     opener: bool = False
+    # A root with nothing in it: filters cannot tell looking at an open file from looking at a path.
+    empty_root: bool = False
 
     @property
     def whole(self) -> bool:
@@ -109,6 +115,8 @@ def enter(found: Means, channel: socket.socket | None = None, readable: Sequence
         raise SandboxMissing("a worker entered its sandbox with threads, which would stay outside; report it")
     answered = channel if found.seccomp and found.opener else None
     _without_input()
+    if answered:
+        _empty_root()
     with _explained("prctl"):
         calls.prctl(_PR_SET_DUMPABLE, 1)
         calls.prctl(_PR_SET_NO_NEW_PRIVS, 1)
@@ -139,6 +147,32 @@ def _without_input() -> None:
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     os.dup2(nothing, 0)
     os.close(nothing)
+
+
+def _empty_root() -> None:
+    """Where paths lead: a directory that is empty, and removed, so that nothing can be made there either. Left out
+    where neither this user nor one of a user namespace may change its root."""
+    try:
+        above = os.open(tempfile.gettempdir(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        name = f"isolet-{secrets.token_hex(8)}"
+        os.mkdir(name, 0o500, dir_fd=above)
+        try:
+            os.chdir(os.path.join(tempfile.gettempdir(), name))
+            try:
+                os.chroot(".")
+            except PermissionError:
+                calls.call("unshare", _CLONE_NEWUSER)
+                os.chroot(".")
+            os.chdir("/")
+        finally:
+            os.rmdir(name, dir_fd=above)
+    except OSError:
+        return
+    finally:
+        os.close(above)
 
 
 def _drop_capabilities() -> None:
