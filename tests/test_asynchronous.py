@@ -7,6 +7,7 @@ import re
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -15,6 +16,7 @@ from asynchronous import PATIENCE_S, TENANT, running
 from isolet import limits
 from isolet.config import AsynchronousDelays
 from isolet.event_policies import policy_in
+from isolet.event_records import Ending
 from isolet.model import function_arn
 from isolet.quota import DEFAULTS
 from isolet.storage.database import Database
@@ -221,3 +223,30 @@ async def test_books_and_queue_are_in_the_metrics(tmp_path: Path) -> None:
             assert line in text
         assert "isolet_events_oldest_age_seconds" in text
         assert (await isolet.server.keeper.books(TENANT, "raises")).queued == 1
+
+
+async def test_flood_of_one_tenant_delays_anothers_event_by_a_few_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted in ends: what the keeper has under way of the flood may end first, at each of the event's commits."""
+    ended: list[str] = []
+    end = EventQueue.end
+
+    async def noted(self: EventQueue, id: int, ending: Ending, now_ms: int, tenant: str = "") -> Any:
+        answer = await end(self, id, ending, now_ms, tenant)
+        ended.append(tenant)
+        return answer
+
+    monkeypatch.setattr(EventQueue, "end", noted)
+    async with running(tmp_path) as isolet:
+        await isolet.deploy("answers")
+        flood = [Accepted(str(uuid.uuid4()), "999999999999", "nobody", "", b"{}") for _ in range(1_200)]
+        await isolet.asynchronous.accept(flood)
+        async with asyncio.timeout(PATIENCE_S):
+            while len(ended) < 100:
+                await asyncio.sleep(0)
+            before = len(ended)
+            await isolet.asynchronous.accept([Accepted(str(uuid.uuid4()), TENANT, "answers", "", b"{}")])
+            while TENANT not in ended:
+                await asyncio.sleep(0)
+        assert ended.index(TENANT) - before <= 6 * limits.EVENTS_MOVING_MAX
