@@ -44,6 +44,12 @@ class IsoletError(Exception):
         super().__init__(self.message)
 
 
+def without_frames(error: BaseException) -> None:
+    """Takes from an error, and from what it was raised beside, the frames that they passed: those hold whatever worked
+    there, a guest or who asked for it, and as long as they hold the error, too, until the collector comes."""
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+
+
 # ── the caller's fault ──────────────────────────────────────────────────────────────────────────────────────────
 
 

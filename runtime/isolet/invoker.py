@@ -29,7 +29,16 @@ from .allowance import Allowance, Meter
 from .engine.engine import Engine
 from .engine.host import Wait
 from .engine.isolate import Isolate
-from .errors import Cancelled, EngineFault, GuestError, IsoletError, PayloadTooLarge, Throttled, TimedOut
+from .errors import (
+    Cancelled,
+    EngineFault,
+    GuestError,
+    IsoletError,
+    PayloadTooLarge,
+    Throttled,
+    TimedOut,
+    without_frames,
+)
 from .hostcalls.layers import Layers, SharedLayers
 from .hostcalls.state import HostConstants, HostState, Upward
 from .log_lines import group_name, stream_name
@@ -240,7 +249,7 @@ class Attempt(Run):
                     value = abi.unpack_outcome(result)
                 except IsoletError as malformed:
                     error = malformed
-                    error.__traceback__ = None
+                    without_frames(error)
             else:
                 assert self.scheduler is not None, "it has run"
                 self.scheduler.go_on(self, unpacking.unpacking(result))
@@ -297,7 +306,7 @@ class Attempt(Run):
         done, self._done = self._done, _nobody
         try:
             if (unanswerable := done(outcome)) is not None:
-                unanswerable.__traceback__ = None  # its frames hold whoever asked
+                without_frames(unanswerable)
                 outcome = outcome._replace(value=None, error=unanswerable)
         finally:
             if isolate is not None:

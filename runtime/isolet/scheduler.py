@@ -28,7 +28,7 @@ from time import perf_counter_ns, thread_time_ns
 from typing import Any, Protocol
 
 from . import limits
-from .errors import Cancelled, EngineFault, IsoletError, TimedOut
+from .errors import Cancelled, EngineFault, IsoletError, TimedOut, without_frames
 from .lifecycle import NEXT_RUN_STATES, RunState
 
 # One round's worth of CPU for a share: a few slices, so that switching costs little and nobody waits long.
@@ -418,7 +418,7 @@ class Scheduler:
         generator, run.generator = run.generator, None
         if generator is not None:
             generator.close()
-        error.__traceback__ = None  # its frames would keep the isolate
+        without_frames(error)
         run.ended(None, error)
 
     # ── looking ─────────────────────────────────────────────────────────────────────────────────────────────────

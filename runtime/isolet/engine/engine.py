@@ -24,7 +24,7 @@ import wasmtime
 from wasmtime import _ffi as ffi
 
 from .. import limits
-from ..errors import ArtifactCorrupt, EngineFault, GuestError, ModuleInvalid
+from ..errors import ArtifactCorrupt, EngineFault, GuestError, ModuleInvalid, without_frames
 from . import binding, workingset
 from .fingerprint import CODEGEN, fingerprint
 from .host import HostFunction, Wait
@@ -285,7 +285,7 @@ def _failed(isolate: Any, function: HostFunction, error: BaseException) -> int:
     if not isinstance(error, GuestError):
         where = f"{function.module}.{function.name}"
         error = EngineFault(f"host function {where} failed: {type(error).__name__}: {error}")
-    error.__traceback__ = None
+    without_frames(error)
     if isolate is not None:
         isolate.failure = error
     return int(binding.trap_new(b"ended by the host", 17))
