@@ -82,6 +82,9 @@ class Residence:
 
         if self._serving is None:
             return await self._tenants.change(account, edited)
+        coming = owner(self._after(edited(self._tenants.get(account)), account))
+        if coming is not None and self._summon is not None and self._fleet:
+            await self._summon(account)  # a worker takes its time to start: nobody else's deployment waits for it
         async with self._serving.alone():
             return await self._move(account, edited)
 
@@ -107,8 +110,6 @@ class Residence:
         self._keep(account, after)
         await fleet.stay(account, after)
         try:
-            if owner(after) is not None and self._summon is not None and len(fleet):
-                await self._summon(account)
             changed = await self._tenants.change(account, edited)
         except BaseException:
             await fleet.go(account, after)
