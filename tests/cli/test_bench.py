@@ -33,7 +33,7 @@ def test_list_names_every_folder_and_what_it_does_otherwise() -> None:
         (("compare", "--language", "cobol"), "there is no language 'cobol'"),
         (("compare", "--connections", "many"), "no numbers with commas"),
         (("compare", "--connections", "0"), "connections are 1 to 1,000"),
-        (("compare", "--output", "there.gif"), "must end in one of .json"),
+        (("compare", "--output", "there.gif"), "is no directory, and ends in none of .json"),
         (("density", "--output", "/nowhere/there.json"), "there is no directory /nowhere"),
         (("hello", "--csv", "there.txt"), "must end in .csv"),
     ],

@@ -55,7 +55,10 @@ interval in which a bootstrap over the rounds finds it in 95 of 100 cases.
 
 
 _OUTPUT = click.option(
-    "--output", type=click.Path(path_type=Path), metavar="FILE", help="The result: .json, .csv, .html, .svg, .png."
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The result: .json, .csv, .html, .svg, .png; or a directory: JSON and HTML, named by date and machine.",
 )
 
 
@@ -353,7 +356,7 @@ def compare(
                 contenders += lab_peers.compare(found, WORKS[work], language, _cache(), settings, steps.begin)
         steps.end()
     report = _comparison(contenders, said | {"connections": connections})
-    _finish(report, output, as_json)
+    _finish(report, "compare", output, as_json)
 
 
 def _benches() -> Path:
@@ -392,19 +395,24 @@ def _numbers(said: str) -> list[int]:
 
 
 def _require_output(output: Path | None) -> None:
-    if output is None:
+    if output is None or output.is_dir():
         return
     suffixes = (".json", ".csv", ".html", ".svg", ".png")
     if output.suffix not in suffixes:
-        raise click.UsageError(f"{output} must end in one of {', '.join(suffixes)}")
+        raise click.UsageError(f"{output} is no directory, and ends in none of {', '.join(suffixes)}")
     if not output.absolute().parent.is_dir():
         raise click.UsageError(f"there is no directory {output.parent}")
 
 
-def _finish(report: Report, output: Path | None, as_json: bool) -> None:
+def _finish(report: Report, what: str, output: Path | None, as_json: bool) -> None:
     """Writes, and shows."""
-    written = []
-    if output is not None:
+    from ..lab.report import default_path
+
+    written: list[Path] = []
+    if output is not None and output.is_dir():
+        path = default_path(output, what)
+        written = [report.write(path), report.write(path.with_suffix(".html"))]
+    elif output is not None:
         written = report.save_plots(output) if output.suffix in (".svg", ".png") else [report.write(output)]
     if as_json:
         console.say_json(report.as_plain())
@@ -533,7 +541,8 @@ def density(functions: int, live: int, rounds: int, output: Path | None, as_json
     with Steps() as steps:
         found = lab.measure(functions, live, rounds, steps.begin)
         steps.end()
-    _finish(_density_report(found, {"functions": functions, "live": live, "rounds": rounds}), output, as_json)
+    settings = {"functions": functions, "live": live, "rounds": rounds}
+    _finish(_density_report(found, settings), "density", output, as_json)
 
 
 def _density_report(found: Density, settings: dict[str, Any]) -> Report:
@@ -627,7 +636,7 @@ def metering(rounds: int, kernels: Path | None, output: Path | None, as_json: bo
         figures={"metering": lambda: plots.bars(costs, "time to unmetered", digits=2)},
         data={"kernels": [kernel.as_plain() for kernel in found]},
     )
-    _finish(report, output, as_json)
+    _finish(report, "metering", output, as_json)
 
 
 # ── tables ──────────────────────────────────────────────────────────────────────────────────────────────────────
