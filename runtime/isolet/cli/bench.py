@@ -7,14 +7,16 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import console
+from .bench_compare import compare
 from .bench_copy import Copy, take
+from .bench_growth import density, metering
+from .bench_output import TIMES, show, times
 from .client import Client
 from .credentials import TEST, Endpoint
 from .options import Verb, as_json, endpoint, write_examples
@@ -22,10 +24,8 @@ from .steps import Steps
 
 if TYPE_CHECKING:
     from ..lab.colds import Colds
-    from ..lab.density import Density
     from ..lab.figures import Rounds
     from ..lab.load import Job
-    from ..lab.peers import Contender, Peer
     from ..lab.phases import Phases
     from ..lab.report import Report, Table
 
@@ -52,14 +52,6 @@ the worker's thread). Colds: `isolet serve` with one worker, a request at a time
 Percentiles are of all that was recorded, in HDR histograms with three digits. A median of rounds is quoted with the
 interval in which a bootstrap over the rounds finds it in 95 of 100 cases.
 """
-
-
-_OUTPUT = click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="The result: .json, .csv, .html, .svg, .png; or a directory: JSON and HTML, named by date and machine.",
-)
 
 
 class _Bench(click.Group):
@@ -132,17 +124,6 @@ def _require_writable(outputs: Sequence[tuple[Path | None, str]]) -> None:
             plots.require_format(path)
         if not path.absolute().parent.is_dir():
             raise click.UsageError(f"there is no directory {path.parent}")
-
-
-def show(found: Report) -> None:
-    """A report, for people."""
-    console.say(found.title, "bold")
-    for table in found.tables:
-        console.say("")
-        console.say(table.title, "bold")
-        console.say_table(table.columns, table.rows, right=table.columns[1:])
-        if table.note:
-            console.say(table.note, "dim")
 
 
 class _Session:
@@ -284,368 +265,7 @@ def _figures(
     return figures
 
 
-# ── beside peers ────────────────────────────────────────────────────────────────────────────────────────────────
-
-_COMPARE_METHOD = """
-Every peer runs the same work, bytes in and bytes out, from the same source in its language (benches/works); what is
-around it is in benches/peers. Its answer is compared with the expected one first. All peers of a table start, idle, and
-are measured in turn, in interleaved rounds: machines are shared and their speed drifts.
-
-Servers are loaded over HTTP by one client in a process of its own; it takes a processor of its own while it runs, which
-matters where there are two. What is no server is called in a row in this process. Servers and calls are never in one
-table of ratios.
-
-A ratio is the median of the rounds' ratios to isolet's in the same round, with the interval in which a bootstrap over
-the rounds finds it in 95 of 100 cases. What a peer does otherwise (a fresh instance per request or not, isolation,
-metering) is in the table: a peer that reuses an instance does less for the request, on purpose.
-"""
-
-
-@bench.command(
-    cls=Verb,
-    epilog="""\
-Examples:
-  isolet bench compare                          all peers, all works; the first time they are installed
-  isolet bench compare --work hello,state --language c
-  isolet bench compare --peer isolet,workerd --html workerd.html
-  isolet bench compare --list                   what is there, and in what it differs
-
-Adding a peer is adding a folder with a peer.py in it: see benches/peers and `--peers`.
-""",
-)
-@click.option("--peer", "chosen", metavar="NAMES", help="Folders of benches/peers, with commas.  [default: all]")
-@click.option("--work", "works", metavar="NAMES", help="hello, json, echo, cpu, state.  [default: all]")
-@click.option("--language", "languages", metavar="NAMES", help="c, javascript, python.  [default: all]")
-@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
-@click.option("--seconds", type=click.FloatRange(0.1), default=2.0, show_default=True, help="Of each round.")
-@click.option("--connections", default="1,32", show_default=True, metavar="NUMBERS", help="Of the closed loops.")
-@click.option(
-    "--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes, or threads, of servers."
-)
-@click.option("--peers", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where peers are.")
-@click.option("--list", "list_", is_flag=True, help="Say what peers there are, and measure nothing.")
-@_OUTPUT
-@as_json
-def compare(
-    chosen: str | None,
-    works: str | None,
-    languages: str | None,
-    connections: str,
-    peers: Path | None,
-    list_: bool,
-    output: Path | None,
-    as_json: bool,
-    **said: Any,
-) -> None:
-    """Measure isolet and what people would use instead, side by side, on the same work."""
-    from ..lab import peers as lab_peers
-    from ..lab.works import LANGUAGES, WORKS
-
-    found = lab_peers.find(peers or _benches() / "peers")
-    wanted = _chosen(chosen, [peer.folder for peer in found], "peer")
-    found = [peer for peer in found if peer.folder in wanted]
-    if list_:
-        _list_peers(found, as_json)
-        return
-    _require_output(output)
-    settings = lab_peers.Settings(connections=_numbers(connections), **said)
-    contenders: list[Contender] = []
-    with Steps() as steps:
-        for language in _chosen(languages, LANGUAGES, "language"):
-            for work in _chosen(works, list(WORKS), "work"):
-                contenders += lab_peers.compare(found, WORKS[work], language, _cache(), settings, steps.begin)
-        steps.end()
-    report = _comparison(contenders, said | {"connections": connections})
-    _finish(report, "compare", output, as_json)
-
-
-def _benches() -> Path:
-    """The benches of a checkout, which a wheel has not."""
-    there = Path(__file__).parents[3] / "benches"
-    if not (there / "peers").is_dir():
-        raise click.UsageError("peers are in isolet's source: clone it, or name their directory with --peers")
-    return there
-
-
-def _cache() -> Path:
-    from ..languages.toolchain import cache_directory
-
-    return cache_directory() / "bench"
-
-
-def _chosen(said: str | None, known: Sequence[str], what: str) -> list[str]:
-    """The words that were asked for, in the order that is known."""
-    if said is None:
-        return list(known)
-    words = [word.strip() for word in said.split(",") if word.strip()]
-    for word in words:
-        if word not in known:
-            raise click.UsageError(f"there is no {what} {word!r}; there are {', '.join(known)}")
-    return [word for word in known if word in words]
-
-
-def _numbers(said: str) -> list[int]:
-    try:
-        numbers = [int(word) for word in said.split(",")]
-    except ValueError:
-        raise click.UsageError(f"{said!r} are no numbers with commas between them") from None
-    if not all(0 < number <= 1_000 for number in numbers):
-        raise click.UsageError("connections are 1 to 1,000")
-    return numbers
-
-
-def _require_output(output: Path | None) -> None:
-    if output is None or output.is_dir():
-        return
-    suffixes = (".json", ".csv", ".html", ".svg", ".png")
-    if output.suffix not in suffixes:
-        raise click.UsageError(f"{output} is no directory, and ends in none of {', '.join(suffixes)}")
-    if not output.absolute().parent.is_dir():
-        raise click.UsageError(f"there is no directory {output.parent}")
-
-
-def _finish(report: Report, what: str, output: Path | None, as_json: bool) -> None:
-    """Writes, and shows."""
-    from ..lab.report import default_path
-
-    written: list[Path] = []
-    if output is not None and output.is_dir():
-        path = default_path(output, what)
-        written = [report.write(path), report.write(path.with_suffix(".html"))]
-    elif output is not None:
-        written = report.save_plots(output) if output.suffix in (".svg", ".png") else [report.write(output)]
-    if as_json:
-        console.say_json(report.as_plain())
-    else:
-        show(report)
-    for path in written:
-        console.note(f"written: {path}")
-
-
-def _list_peers(found: Sequence[Peer], as_json: bool) -> None:
-    if as_json:
-        console.say_json(
-            [
-                {
-                    "folder": peer.folder,
-                    "name": peer.name,
-                    "kind": peer.kind,
-                    "languages": list(peer.languages),
-                    "freshInstance": peer.fresh,
-                    "differs": peer.differs,
-                }
-                for peer in found
-            ]
-        )
-        return
-    for peer in found:
-        what = "a server" if peer.kind == "http" else "called in this process"
-        console.say(f"{peer.folder}: {peer.name}, {what}; {', '.join(peer.languages)}", "bold")
-        console.pairs(peer.differs)
-
-
-def _comparison(contenders: Sequence[Contender], settings: dict[str, Any]) -> Report:
-    from ..lab import plots
-    from ..lab.report import Report
-
-    report = Report(
-        title="isolet beside its peers",
-        command=" ".join(["isolet", *sys.argv[1:]]),
-        settings=settings,
-        method=_COMPARE_METHOD,
-        data={"contenders": [contender.as_plain() for contender in contenders]},
-    )
-    groups: dict[tuple[str, str, str], list[Contender]] = {}
-    for contender in contenders:
-        groups.setdefault((contender.work.name, contender.language, contender.peer.kind), []).append(contender)
-    for (work, language, kind), group in groups.items():
-        table, bars = _comparison_table(work, language, kind, group)
-        report.tables.append(table)
-        for what, rates in bars.items():
-            title = f"{work}-{language}-{what}".replace(" ", "-")
-            report.figures[title] = partial(plots.bars, rates, "a second", title)
-    return report
-
-
-def _comparison_table(
-    work: str, language: str, kind: str, group: Sequence[Contender]
-) -> tuple[Table, dict[str, dict[str, float]]]:
-    """The table, and a bar's length for each contender by what was tried."""
-    from ..lab.figures import estimate, ratio
-    from ..lab.report import Table
-
-    ours = next((one for one in group if one.peer.folder.startswith("isolet") and not one.reason), None)
-    rows: list[list[str]] = []
-    bars: dict[str, dict[str, float]] = {}
-    for what in dict.fromkeys(what for one in group for what in one.times):
-        for one in group:
-            if what not in one.times:
-                continue
-            times, rates = one.times[what], one.rates[what]
-            rate = estimate(rates)
-            bars.setdefault(what, {})[one.peer.name] = rate.value
-            beside = ""
-            if ours is not None and one is not ours and len(ours.rates.get(what, [])) == len(rates):
-                found = ratio(ours.rates[what], rates)
-                beside = f"{found.value:.2f} ({found.low:.2f}…{found.high:.2f})"
-            fresh = "fresh" if one.peer.fresh else "reused"
-            rows.append(
-                [one.peer.name, what, fresh, f"{rate.value:,.0f}", beside, *_times(times.all)],
-            )
-    for one in group:
-        if one.reason:
-            rows.append([one.peer.name, "not measured: " + one.reason.partition("\n")[0], "", "", "", "", "", "", ""])
-    where = "over HTTP" if kind == "http" else "called in a row"
-    columns = ["peer", "load", "instance", "a second", "isolet to it", *_TIMES]
-    return Table(f"{work} in {language}, {where}", columns, rows), bars
-
-
-# ── density, metering ───────────────────────────────────────────────────────────────────────────────────────────
-
-_DENSITY_METHOD = """
-One worker of isolet's own in a process of its own, with its door and without a keeper. Functions are small programs,
-each with a snapshot that no other has; none leaves while it is measured. Memory is the process's proportional set
-(Pss). What one costs is the slope of a line through all sizes, by least squares; how straight that line is, is said
-(R²).
-
-The cost of the last function against the first: closed loop, one connection, each in turn, round by round; against
-alone: the median of the last of so many to that of the only one of a server, of the same run.
-"""
-
-_METERING_METHOD = """
-The same module by the same compiler settings: by wasmtime's public classes without fuel, the same with fuel, and in
-isolates of ours, which yield to the loop after each slice. All three run in turn, round by round; ratios are to the
-first, of the same round, with the interval in which a bootstrap over the rounds finds their median in 95 of 100 cases.
-Checksums must agree.
-"""
-
-
-@bench.command(
-    cls=Verb,
-    epilog="""\
-Examples:
-  isolet bench density                               1,000 functions, 1,000 live isolates: a minute
-  isolet bench density --functions 10000 --output density.html
-""",
-)
-@click.option("--functions", type=click.IntRange(1, 100_000), default=1_000, show_default=True)
-@click.option("--live", type=click.IntRange(1, 4_096), default=1_000, show_default=True, help="Isolates that wait.")
-@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Of latencies.")
-@_OUTPUT
-@as_json
-def density(functions: int, live: int, rounds: int, output: Path | None, as_json: bool) -> None:
-    """Measure what many functions and many live isolates cost, and how that grows."""
-    from ..lab import density as lab
-
-    _require_output(output)
-    with Steps() as steps:
-        found = lab.measure(functions, live, rounds, steps.begin)
-        steps.end()
-    settings = {"functions": functions, "live": live, "rounds": rounds}
-    _finish(_density_report(found, settings), "density", output, as_json)
-
-
-def _density_report(found: Density, settings: dict[str, Any]) -> Report:
-    from ..lab import plots
-    from ..lab.density import fit
-    from ..lab.report import Report, Table
-
-    kinds = {"deployed": found.deployed, "loaded": found.loaded, "live isolate": found.live}
-    memory, fits = [], {}
-    for name, points in kinds.items():
-        slope, _, straight = fit([(float(number), float(size)) for number, size in points.items()])
-        each = max(slope, 1.0)
-        fits[name] = f"{slope / 1000:,.1f} KB each"
-        memory.append([name, f"{max(points):,}", f"{slope / 1000:,.1f}", f"{straight:.3f}", f"{2**30 / each:,.0f}"])
-    growth = [
-        [
-            f"{number:,}",
-            f"{sorted(found.first_us[number])[len(found.first_us[number]) // 2]:,.1f}",
-            f"{sorted(found.last_us[number])[len(found.last_us[number]) // 2]:,.1f}",
-            *(
-                f"{ratio.value:.2f} ({ratio.low:.2f}…{ratio.high:.2f})"
-                for ratio in (found.last_to_first(number), found.against_alone(number))
-            ),
-        ]
-        for number in found.last_us
-    ]
-    notes = (
-        f"Loading one takes {found.load_ms:.2f} ms; one core does {found.isolates_per_s:,.0f} whole isolates a second."
-    )
-    in_mb = {name: [(float(n), size / 1e6) for n, size in points.items()] for name, points in kinds.items()}
-    return Report(
-        title="Density: what many functions and many live isolates cost",
-        command=" ".join(["isolet", *sys.argv[1:]]),
-        settings=settings,
-        method=_DENSITY_METHOD,
-        tables=[
-            Table("Memory of each", ["what", "up to", "KB each", "R²", "in a GiB"], memory, notes),
-            Table(
-                "A request of the first and the last of so many functions",
-                ["functions", "first, µs", "last, µs", "last to first", "last to one alone"],
-                growth,
-            ),
-        ],
-        figures={
-            "memory": lambda: plots.growth(in_mb, "how many", "MB of the process", fits),
-            "latency": lambda: plots.growth(
-                {
-                    name: [(float(number), sorted(rounds)[len(rounds) // 2]) for number, rounds in points.items()]
-                    for name, points in (("first", found.first_us), ("last", found.last_us))
-                },
-                "functions",
-                "median, µs",
-            ),
-        },
-        data={"density": found.as_plain()},
-    )
-
-
-@bench.command(
-    cls=Verb,
-    epilog="""\
-Examples:
-  isolet bench metering
-  isolet bench metering --rounds 15 --output metering.json
-""",
-)
-@click.option("--rounds", type=click.IntRange(1), default=9, show_default=True)
-@click.option(
-    "--kernels", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where kernels in C are."
-)
-@_OUTPUT
-@as_json
-def metering(rounds: int, kernels: Path | None, output: Path | None, as_json: bool) -> None:
-    """Measure what fuel costs guests that only compute."""
-    from ..lab import metering as lab
-    from ..lab import plots
-    from ..lab.report import Report, Table
-
-    _require_output(output)
-    with Steps() as steps:
-        found = lab.measure(kernels or _benches() / "kernels", _cache(), rounds, steps.begin)
-        steps.end()
-    columns = ["kernel", "unmetered, ms", "with fuel", "in isolet", "M fuel", "slices"]
-    costs = {kernel.name: kernel.cost(lab.OURS).value for kernel in found}
-    report = Report(
-        title="Metering: what fuel costs",
-        command=" ".join(["isolet", *sys.argv[1:]]),
-        settings={"rounds": rounds},
-        method=_METERING_METHOD,
-        tables=[Table("Time to unmetered", columns, lab.table(found))],
-        figures={"metering": lambda: plots.bars(costs, "time to unmetered", digits=2)},
-        data={"kernels": [kernel.as_plain() for kernel in found]},
-    )
-    _finish(report, "metering", output, as_json)
-
-
 # ── tables ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-_TIMES = ("p50 µs", "p90 µs", "p99 µs", "p99.9 µs")
-
-
-def _times(rounds: Any) -> list[str]:
-    return [f"{rounds.at(percentile):,.1f}" for percentile in (50, 90, 99, 99.9)]
 
 
 def _load_table(loads: dict[str, tuple[Rounds, list[float], int]]) -> Table:
@@ -661,12 +281,12 @@ def _load_table(loads: dict[str, tuple[Rounds, list[float], int]]) -> Table:
                 name,
                 f"{rate.value:,.0f}",
                 f"{rate.low:,.0f}…{rate.high:,.0f}",
-                *_times(rounds.all),
+                *times(rounds.all),
                 f"{middle.low:,.1f}…{middle.high:,.1f}",
                 f"{failed:,}",
             ]
         )
-    columns = ["load", "answers/s", "95 %", *_TIMES, "median, 95 %", "failed"]
+    columns = ["load", "answers/s", "95 %", *TIMES, "median, 95 %", "failed"]
     return Table("Load on the server at the endpoint", columns, rows)
 
 
@@ -674,15 +294,15 @@ def _phase_tables(phases: Phases) -> list[Table]:
     from ..lab.phases import PHASES, SUMS
     from ..lab.report import Table
 
-    rows = [[name, *_times(phases.times[name].all), f"{phases.faults.get(name, 0.0):.1f}"] for name in (*PHASES, *SUMS)]
+    rows = [[name, *times(phases.times[name].all), f"{phases.faults.get(name, 0.0):.1f}"] for name in (*PHASES, *SUMS)]
     note = f"Wrappers cost {phases.stamp_ns:.0f} ns each, in the phase that they end."
-    tables = [Table("Phases of an invocation over HTTP, one connection", ["phase", *_TIMES, "faults"], rows, note)]
+    tables = [Table("Phases of an invocation over HTTP, one connection", ["phase", *TIMES, "faults"], rows, note)]
     if phases.first_call.medians:
         first, second = phases.first_call.all, phases.second_call.all
         touch = first.median - second.median
-        rows = [["first call of an isolate", *_times(first)], ["second call of the same", *_times(second)]]
+        rows = [["first call of an isolate", *times(first)], ["second call of the same", *times(second)]]
         tables.append(
-            Table("First touch", ["call", *_TIMES], rows, f"First touches cost {touch:,.1f} µs of a call (medians).")
+            Table("First touch", ["call", *TIMES], rows, f"First touches cost {touch:,.1f} µs of a call (medians).")
         )
     return tables
 
@@ -692,11 +312,15 @@ def _cold_table(colds: Colds) -> Table:
     from ..lab.report import Table
 
     rows = [
-        [name, f"{colds.times[name].count}", *_times(colds.times[name])] for name in COLDS if colds.times[name].count
+        [name, f"{colds.times[name].count}", *times(colds.times[name])] for name in COLDS if colds.times[name].count
     ]
     note = "\n".join(f"{name}: {MEANING[name]}" for name in COLDS)
     if colds.kept:
         note += (
             f"\nThe kernel kept up to {100 * colds.kept:.0f} % of the artifacts' pages: disk-cold is that much warmer."
         )
-    return Table("Colds, as a client sees them", ["cold", "times", *_TIMES], rows, note)
+    return Table("Colds, as a client sees them", ["cold", "times", *TIMES], rows, note)
+
+
+for _verb in (compare, density, metering):
+    bench.add_command(_verb)
