@@ -183,7 +183,8 @@ class Deployer(threading.Thread):
         self._until("DELETE", f"{path}/{name}", {204, 404})
 
     def _until(self, method: str, path: str, good: set[int], **more: Any) -> httpx.Response:
-        """The first good answer. Nothing else is but a lost connection, and a 5xx that says so."""
+        """The first good answer. Nothing else is but a lost connection, a 5xx that says so, and the account's limit on
+        calls, which who asks in a loop meets."""
         while True:
             with (
                 contextlib.suppress(httpx.TransportError),
@@ -192,7 +193,8 @@ class Deployer(threading.Thread):
                 answer = client.request(method, path, **more)
                 if answer.status_code in good:
                     return answer
-                assert answer.status_code >= 500, f"{method} {path}: {answer.status_code} {answer.text}"
+                ours = answer.status_code >= 500 or answer.status_code == 429
+                assert ours, f"{method} {path}: {answer.status_code} {answer.text}"
 
 
 def module(constant: int) -> bytes:
