@@ -190,6 +190,18 @@ def at(minute: int, second: int = 0) -> datetime:
     return NOW.replace(minute=minute, second=second)
 
 
+def test_a_request_may_come_again_within_its_time_byte_for_byte_and_not_after_it() -> None:
+    """What replay means: there is no memory of signatures, and none is needed beyond ten minutes."""
+    request = signed()
+    for minute in (5, 10, 10, 15):
+        request.verify(at(minute))
+    for minute in (4, 16):
+        with pytest.raises(InvalidSignature):
+            request.verify(at(minute, 59))
+    with pytest.raises(InvalidSignature):
+        replace(request, body=b"[]").verify(at(10))
+
+
 def test_five_minutes_of_skew_are_allowed_either_way_and_no_more() -> None:
     request = signed()
     request.verify(at(5))
