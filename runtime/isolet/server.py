@@ -516,14 +516,20 @@ def _readable(config: Config) -> dict[Path, frozenset[str]]:
     return {config.artifacts_path: artifact_files.READ_SUFFIXES, config.packages_path: package_files.READ_SUFFIXES}
 
 
+def worker_threads() -> ThreadPoolExecutor:
+    """The running loop's. Its own number of threads would be read from /proc/stat, which is behind the wall."""
+    threads = ThreadPoolExecutor(limits.WORKER_THREADS_MAX, "worker")
+    asyncio.get_running_loop().set_default_executor(threads)
+    return threads
+
+
 def run_worker(config: Config, path: Path, crews: Crews, seat: Seat, means: Means, ready: Ready) -> None:
     """A worker's whole life, in its process. A successor has its predecessor's seat, and a place of its own."""
     column = seat.enter(crews, ready.place)
     wall.before_loop(means)
 
     async def live() -> None:
-        # Its own number of threads would be read from /proc/stat, which is behind the wall.
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(limits.WORKER_THREADS_MAX, "worker"))
+        threads = worker_threads()
         worker = make_worker(config, column, crews.paths if seat.is_door else None)
 
         async def greet(link: Link) -> None:
@@ -543,16 +549,21 @@ def run_worker(config: Config, path: Path, crews: Crews, seat: Seat, means: Mean
 
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
         asyncio.get_running_loop().add_signal_handler(RETIRE, retire)
-        serving = asyncio.ensure_future(server.serve([seat.listening]))
-        await server.serving.wait()
+        server.config.load()
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
         # Threads hash large bodies and load snapshots: the loop takes the lock back from them.
         sys.setswitchinterval(limits.SWITCH_S)
         if config.sandbox:
+            # What was deployed a moment ago is being loaded already. Those threads would stay outside; others come.
+            threads.shutdown()
             opener = ready.attendant
             wall.enter(means, opener.channel if isinstance(opener, Opener) else None, tuple(_readable(config)))
+            worker_threads()
+        # Behind the wall: no request is met before it.
+        serving = asyncio.ensure_future(server.serve([seat.listening]))
+        await server.serving.wait()
         pulse = Pulse(crews.vitals.column(ready.place), worker.served)
         ready()
         await serving

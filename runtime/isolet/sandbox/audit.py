@@ -126,7 +126,6 @@ ACTS: Final[Mapping[str, Act]] = {
     "connect over TCP": Act(lambda one: one.connect(("127.0.0.1", 9)), _tcp),
     "connect by fast open": Act(_fast_open, _tcp),
     "bind a TCP port": Act(lambda one: one.bind(("127.0.0.1", 0)), _tcp),
-    "listen": Act(lambda one: one.listen(), _tcp),
     "bind a socket to a device": Act(lambda one: one.setsockopt(socket.SOL_SOCKET, 25, b"lo"), _tcp),
     "send many messages": Act(lambda one: calls.call("sendmmsg", one.fileno(), None, 0, 0), _tcp),
     # processes

@@ -36,7 +36,7 @@ _ALLOWED: Final = _names("""
     rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending sigaltstack
     read readv pread64 preadv preadv2 write writev lseek close dup dup3 fstat pipe2 eventfd2
     poll ppoll select pselect6 epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2
-    accept accept4 recvfrom recvmsg shutdown getsockname getpeername getsockopt
+    listen accept accept4 recvfrom recvmsg shutdown getsockname getpeername getsockopt
     clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday getrusage times
     getrandom getpid getppid gettid getuid geteuid getgid getegid uname sysinfo
 """)

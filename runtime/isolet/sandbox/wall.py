@@ -25,6 +25,7 @@ import socket
 import struct
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
 # linux/capability.h: version 3, which has 64 bits in two halves.
 _CAPABILITY_VERSION: Final = 0x20080522
 _CAPABILITIES_MAX: Final = 64
+# The last step of a thread takes microseconds, of its own processor time.
+_ENDING_S_MAX: Final = 2.0
 _CLONE_NEWUSER: Final = 0x10000000
 
 
@@ -111,7 +114,7 @@ def enter(found: Means, channel: socket.socket | None = None, readable: Sequence
     `channel` leads to the supervisor's Opener and is closed; without it, or means for it, `readable` are the
     directories whose files may be opened. Raises SandboxMissing.
     """
-    if len(os.listdir("/proc/self/task")) != 1:
+    if not _is_alone():
         raise SandboxMissing("a worker entered its sandbox with threads, which would stay outside; report it")
     answered = channel if found.seccomp and found.opener else None
     _without_input()
@@ -140,6 +143,17 @@ def _explained(part: str) -> Iterator[None]:
         yield
     except OSError as reason:
         raise SandboxMissing(f"a worker cannot enter its sandbox: {part}: {reason.strerror}") from None
+
+
+def _is_alone() -> bool:
+    """Whether this is the only thread, once those that are ending have ended: Python does not wait for their last
+    step."""
+    deadline_s = time.monotonic() + _ENDING_S_MAX
+    while len(os.listdir("/proc/self/task")) != 1:
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(0.001)
+    return True
 
 
 def _without_input() -> None:
