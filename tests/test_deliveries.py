@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from asynchronous import TENANT, Running, running
 from elsewhere import ACCOUNT, REGION, Elsewhere
-from isolet import limits
+from isolet import limits, quota
 from isolet.aws_clients import Clients
 from isolet.config import AwsClients
 from isolet.destinations import Destinations, kind_of
@@ -192,7 +192,7 @@ async def test_destination_that_takes_nothing_holds_up_nobody_else(tmp_path: Pat
 
 
 async def test_untold_ends_count_as_queued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "EVENTS_TENANT_MAX", 2)
+    monkeypatch.setitem(quota.DEFAULTS, "events", 2)  # type: ignore[arg-type]
     async with running(tmp_path) as isolet:
         await isolet.deploy("answers")
         await configure(isolet, "answers", OnSuccess=queue_of("nowhere"))
