@@ -5,8 +5,9 @@ keep asking over connections of their own, and what fails of theirs is counted. 
 uvicorn worker under uvicorn's own supervisor, which spawns a fresh interpreter; and the whole of our server killed and
 started again, as an init system would.
 
-How it can mislead: all is on one machine with the clients. A killed worker's connections are lost and counted as one
-failure each, so how many fail is how many clients there are; `--smoke` has a shorter queue.
+How it can mislead: all is on one machine with the clients, and whatever else runs there: every figure is a wait for a
+processor before anything else, so the result says the load average of before. A killed worker's connections are lost
+and counted as one failure each, so how many fail is how many clients there are; `--smoke` has a shorter queue.
 
     python benches/bench_recovery.py [--smoke] [--rounds N]
 """
@@ -422,6 +423,7 @@ def main() -> None:
     parsed = arguments(__doc__ or "")
     queued = 2_000 if parsed.smoke else QUEUED
     figures = Figures()
+    load = os.getloadavg()
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch, servers(Path(scratch)) as (isolet, control):
         for number in range(parsed.rounds + (not parsed.smoke)):
             figures.counting = parsed.smoke or number > 0  # the first round of a long run is not counted
@@ -436,7 +438,7 @@ def main() -> None:
             for step in steps:
                 step()
     figures.print()
-    write_result("recovery", parsed, clients=CLIENTS, queued=queued, figures=figures.as_json())
+    write_result("recovery", parsed, clients=CLIENTS, queued=queued, load=load, figures=figures.as_json())
 
 
 if __name__ == "__main__":
