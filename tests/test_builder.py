@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
@@ -360,6 +361,81 @@ async def test_builder_opens_and_imports_nothing_behind_its_walls(
     assert told["root"] == []
     assert told["user"] != 0
     assert told["late"] == []
+
+
+# A builder that somebody has taken over: it says whatever it likes.
+FORGER = """
+import msgpack, os, sys
+sys.stdin.buffer.read()
+sys.stdout.buffer.write(msgpack.packb(SAID))
+"""
+
+
+async def forged(house: House, monkeypatch: pytest.MonkeyPatch, said: Any) -> Any:
+    request = house.request(named("remembers"), tenant="000000000001")
+    program = house.directory / "forger.py"
+    program.write_text(FORGER.replace("SAID", repr(said)))
+    with monkeypatch.context() as patch:
+        instead(patch, house.directory, f"exec {sys.executable} {program}")
+        return await build(request)
+
+
+HONEST: dict[str, Any] = {
+    "digest": "0" * 64, "baked": True, "warnings": [], "buffer_ptr": 65_536, "buffer_len": 65_536,
+    "memory_bytes": 131_072, "image_bytes": 3, "artifact_bytes": 9, "build_s": 0.1, "init_fuel": 10,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"buffer_ptr": 1 << 40},
+        {"buffer_ptr": -1},
+        {"buffer_ptr": 131_072},
+        {"buffer_len": 1 << 31},
+        {"memory_bytes": 1 << 31},
+        {"image_bytes": "many"},
+        {"warnings": 7},
+        {"init_fuel": None},
+        {"build_s": []},
+    ],
+    ids=str,
+)
+async def test_builder_is_not_believed_what_cannot_be(
+    house: House, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
+) -> None:
+    with pytest.raises(BuilderLost, match="answered what cannot be"):
+        await forged(house, monkeypatch, {"snapshot": {**HONEST, **changed}})
+    assert house.stored == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"snapshot": 7},
+        {"error": ["SystemExit", {"message": "no"}]},
+        {"error": ["WorkerLost", {"message": "no"}]},
+        {"error": ["ModuleInvalid", "no"]},
+        {"phase": "x" * 1_000},
+        {"phase": {}},
+        {"walls": [7]},
+        [1, 2],
+        7,
+    ],
+    ids=str,
+)
+async def test_what_no_builder_says_is_no_answer(house: House, monkeypatch: pytest.MonkeyPatch, said: Any) -> None:
+    with pytest.raises(BuilderLost, match="ended with status 0"):
+        await forged(house, monkeypatch, said)
+
+
+async def test_builder_names_neither_its_artifact_nor_what_that_is_loaded_with(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another tenant's artifact as the code of one's own would be read through it."""
+    another = {"digest": "1" * 64, "code_digest": "2" * 64, "base_digest": "3" * 64, "library_digest": "4" * 64}
+    info = await forged(house, monkeypatch, {"snapshot": {**HONEST, **another}})
+    assert info.digests == (hashlib.sha256(b"000000000001\0").hexdigest(),)
 
 
 async def test_what_a_builder_wrote_is_gone_when_it_fails(house: House) -> None:

@@ -15,6 +15,8 @@ Laws:
   so is what it wrote.
 - The key that artifacts are trusted by is never in a process that looks at a tenant's bytes: what the builder wrote is
   hashed, sealed and named here (18 ms more for 10 MB, of 5 s).
+- What a builder says is believed of its own artifact only, and only if it can be so: a tenant's module may have taken
+  the process over. What the artifact is loaded together with, and whose it is, is known here.
 - Whatever the module is to blame for is a ModuleInvalid that says which limit and what to do: CPU and memory by the
   builder's own limits, wall time by the parent's clock. Only a death that nobody planned is a BuilderLost.
 - Who gets no CPU is not to blame: a builder never waits, so one that had little CPU within its wall time goes on until
@@ -71,6 +73,14 @@ _PARTS: Final = ("code", "base", "library")
 # Of a part, its seal says nothing beside its digest.
 _PART: Final = SnapshotInfo("", False, (), 0, 0, 0, 0, 0, 0.0, 0)
 PATIENCE: Final = 4
+COMPILING: Final = "compiling "
+# What a builder may say went wrong.
+_ERRORS: Final = (
+    *("ModuleInvalid", "InvalidParameter", "StorageUnavailable", "EngineFault", "ToolchainMissing"),
+    *("ArtifactCorrupt", "ArtifactMissing"),
+)
+_PHASE_CHARS_MAX: Final = 64
+_WARNING_CHARS_MAX, _WARNINGS_MAX = 4_000, 100
 _STDERR_BYTES_MAX: Final = 8 * limits.KIB
 _ANSWER_BYTES_MAX: Final = 1 * limits.MIB
 
@@ -170,7 +180,7 @@ async def _build(
         )
         descriptors = (package, *layers, incoming.descriptor, *(descriptor for _, descriptor in handed.values()))
         answer = await _run(request.name, task, descriptors, bounds, progress)
-        info = snapshot_from_plain(answer["snapshot"])
+        info = _believed(answer["snapshot"], request, made)
         return await asyncio.to_thread(artifacts.adopt, incoming.path, info, request.tenant)
 
 
@@ -218,7 +228,8 @@ async def _run(name: str, task: Task, descriptors: Sequence[int], bounds: Bounds
     if answer is None:
         raise _death(name, status, last_words, bounds.cpu_s, bounds.memory_bytes)
     if "error" in answer:
-        raise error_from_plain(answer["error"])
+        kind, words = answer["error"]
+        raise error_from_plain([kind, {"message": words["message"]}])
     return answer
 
 
@@ -297,15 +308,57 @@ async def _answer(stream: asyncio.StreamReader, progress: Progress) -> dict[str,
         try:
             unpacker.feed(data)
             for said in unpacker:
-                if "phase" in said:
-                    progress(said["phase"])
-                elif "walls" in said:
-                    _note(said["walls"])
-                else:
-                    answer = said
+                answer = _heard(said, progress) or answer
         except (ValueError, TypeError, msgpack.UnpackException):
             return None  # not our protocol: whatever it was, it did not build
     return answer
+
+
+def _heard(said: dict[str, Any], progress: Progress) -> dict[str, Any] | None:
+    """The answer, if it is one. Raises ValueError for what a builder of ours does not say."""
+    match said:
+        case {"phase": str(phase)} if phase in PHASES or phase.startswith(COMPILING):
+            progress(phase[:_PHASE_CHARS_MAX])
+        case {"walls": [*notes]} if all(isinstance(note, str) for note in notes):
+            _note(notes)
+        case {"error": [str(kind), {"message": str()}]} if kind in _ERRORS:
+            return said
+        case {"snapshot": dict()} | {"parts": dict(), "written": list()}:
+            return said
+        case _:
+            raise ValueError("not our protocol")
+    return None
+
+
+def _believed(plain: dict[str, Any], request: BuildRequest, made: Mapping[str, str]) -> SnapshotInfo:
+    """What is sealed of what a builder says. Raises BuilderLost for what cannot be."""
+    try:
+        said = snapshot_from_plain(plain)
+        memory_bytes = _number(said.memory_bytes, request.memory_mb * limits.MIB)
+        info = SnapshotInfo(
+            digest="",
+            baked=bool(said.baked),
+            warnings=tuple(str(warning)[:_WARNING_CHARS_MAX] for warning in said.warnings[:_WARNINGS_MAX]),
+            buffer_ptr=_number(said.buffer_ptr, memory_bytes),
+            buffer_len=_number(said.buffer_len, memory_bytes - said.buffer_ptr),
+            memory_bytes=memory_bytes,
+            image_bytes=_number(said.image_bytes, memory_bytes),
+            artifact_bytes=0,
+            build_s=float(said.build_s),
+            init_fuel=_number(said.init_fuel, limits.INIT_FUEL * 2),
+            code_digest=made.get("code", ""),
+            base_digest=made.get("base", ""),
+            library_digest=made.get("library", ""),
+        )
+    except (TypeError, ValueError, KeyError, AttributeError):
+        raise BuilderLost(f"the builder of {request.name} answered what cannot be; deploy again") from None
+    return info
+
+
+def _number(value: Any, most: int) -> int:
+    if type(value) is not int or not 0 <= value <= most:
+        raise ValueError("not such a number")
+    return value
 
 
 async def _last_of(stream: asyncio.StreamReader) -> str:
