@@ -72,7 +72,7 @@ _INTERPRETER_MEMORY_BYTES: Final = 2 * limits.GIB
 _PARTS: Final = ("code", "base", "library")
 # Of a part, its seal says nothing beside its digest.
 _PART: Final = SnapshotInfo("", False, (), 0, 0, 0, 0, 0, 0.0, 0)
-PATIENCE: Final = 4
+PATIENCE: Final = 8
 COMPILING: Final = "compiling "
 # What a builder may say went wrong.
 _ERRORS: Final = (

@@ -541,7 +541,7 @@ REFUSAL_S = 86_400.0
 REFUSAL_BY_TIME_S = 600.0
 # Initialisation that took no longer is not what a build's CPU went to: what is refused after it, is for its code.
 INIT_QUICK_S = 1.0
-assert 4 * BUILD_WALL_S < CONTROL_REQUEST_S, "a build may end while its request waits"
+assert BUILD_WALL_S < CONTROL_REQUEST_S, "a build may end while its request waits"
 DRAIN_S = 30.0
 
 # ── the supervisor ──────────────────────────────────────────────────────────────────────────────────────────────
