@@ -208,6 +208,7 @@ def _alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_after_its_keeper_was_killed_a_worker_behind_its_wall_is_known_again(estate: Estate) -> None:
     """It connects through the supervisor, which says whose it is."""
     before = estate.server.keeper()
