@@ -100,6 +100,11 @@ def serve(
     if space.verdict is Verdict.WRONG:  # a worker could only abort
         console.fail(f"address space: {space.found}; {space.cure}")
         ctx.exit(FAILED)
+    if config.require_sandbox:
+        builders = here("builder", config)  # a builder says what it was not given
+        if builders.verdict is not Verdict.FINE:
+            console.fail(f"a sandbox is required, and builders have no whole one: {builders.found}; {builders.cure}")
+            ctx.exit(FAILED)
 
     def ready(url: str) -> None:
         count = f"{config.workers} worker{'' if config.workers == 1 else 's'}"
