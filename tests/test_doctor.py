@@ -62,9 +62,9 @@ def limited(what: int, soft: int, hard: int) -> Any:
 @pytest.mark.parametrize(
     ("soft", "hard", "verdict", "cure"),
     [
-        (100, 100, Verdict.WRONG, "raise the hard limit: ulimit -Hn 10200"),
+        (100, 100, Verdict.WRONG, "raise the hard limit: ulimit -Hn 11200"),
         (1_024, 1_048_576, Verdict.FINE, ""),
-        (1_024, 4_096, Verdict.NOTE, "raise the hard limit: ulimit -Hn 10200"),
+        (1_024, 4_096, Verdict.NOTE, "raise the hard limit: ulimit -Hn 11200"),
         (65_536, 65_536, Verdict.FINE, ""),
         (resource.RLIM_INFINITY, resource.RLIM_INFINITY, Verdict.FINE, ""),
     ],

@@ -146,9 +146,9 @@ def serving(data: Path, workers: int = 2, before: str = "") -> Iterator[Server]:
 @pytest.mark.parametrize(
     ("soft", "hard", "raised", "connections"),
     [
-        (1_024, 1 << 20, 10_200, 10_000),
-        (1_024, 4_096, 4_096, 3_896),
-        (1_024, resource.RLIM_INFINITY, 10_200, 10_000),
+        (1_024, 1 << 20, 11_200, 10_000),
+        (1_024, 4_096, 4_096, 2_896),
+        (1_024, resource.RLIM_INFINITY, 11_200, 10_000),
         (20_000, 20_000, 20_000, 10_000),
         (100, 100, 100, 1),
     ],

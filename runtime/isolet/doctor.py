@@ -154,12 +154,12 @@ def _features() -> frozenset[str]:
 def _descriptors(config: Config) -> _Answer:
     # `serve` raises the soft limit as far as it needs to (server.py).
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    connections, beside = config.http.connections, limits.DESCRIPTORS_BESIDE
+    connections, beside = config.http.connections, limits.DESCRIPTORS_BESIDE + config.snapshots
     if hard == resource.RLIM_INFINITY or hard >= connections + beside:
         return _fine("unlimited" if hard == resource.RLIM_INFINITY else f"{hard:,}")
     cure = f"raise the hard limit: ulimit -Hn {connections + beside}"
-    if hard < 2 * beside:
-        return _wrong(f"{hard:,} open files at most, and a worker needs {2 * beside}", cure)
+    if hard < (least := 2 * limits.DESCRIPTORS_BESIDE):
+        return _wrong(f"{hard:,} open files at most, and a worker needs {least}", cure)
     return _note(f"{hard:,} open files at most, so fewer than {connections:,} connections a worker", cure)
 
 

@@ -291,8 +291,11 @@ CONNECTIONS_MAX = 10_000
 # there (`http.connections_per_address`) to what all may have, and let the proxy count its clients.
 CONNECTIONS_ADDRESS_MAX = 2_000
 assert 4 * CONNECTIONS_ADDRESS_MAX < CONNECTIONS_MAX, "one address is not a crowd"
-# Descriptors that a worker keeps for artifacts, packages, the link and the loop: connections may have the others.
-DESCRIPTORS_BESIDE = 200
+# Packages that a worker holds open, whose functions looked at their files. One more is opened again in 0.1 ms.
+PACKAGES_OPEN_MAX = 128
+# Descriptors that a worker keeps for packages, the link and the loop, beside one for each loaded snapshot's image:
+# connections may have the others.
+DESCRIPTORS_BESIDE = 72 + PACKAGES_OPEN_MAX
 PIPELINED_MAX = 64
 # Deadlines are checked by one sweep over all connections, not by a timer each: they hold to within one such step.
 SWEEP_S = 1.0

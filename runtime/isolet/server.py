@@ -184,7 +184,7 @@ def raise_descriptors(config: Config) -> None:
     """As many open files as all connections need, where the machine allows it: shells give 1,024, for the sake of
     select(2), which nothing here uses. Precedent: Go's runtime does so at start."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = config.http.connections + limits.DESCRIPTORS_BESIDE + passages(config)
+    wanted = config.http.connections + config.snapshots + limits.DESCRIPTORS_BESIDE + passages(config)
     wanted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
@@ -195,11 +195,17 @@ def passages(config: Config) -> int:
     return limits.PASSAGES_MAX * len(config.layout.inner)
 
 
+def snapshots_max(config: Config) -> int:
+    """Snapshots that a worker may have loaded: each image has a descriptor, and they have a quarter of all at most."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return config.snapshots if soft == resource.RLIM_INFINITY else min(config.snapshots, max(1, soft // 4))
+
+
 def http_limits(config: Config) -> HttpLimits:
     """What a worker's door takes: no more connections than leave it the descriptors that it needs itself."""
     http = config.http
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    beside = limits.DESCRIPTORS_BESIDE + passages(config)
+    beside = limits.DESCRIPTORS_BESIDE + passages(config) + snapshots_max(config)
     room = http.connections if soft == resource.RLIM_INFINITY else max(1, soft - beside)
     return HttpLimits(
         connections=min(http.connections, room),
@@ -486,7 +492,7 @@ def make_worker(config: Config, tally: Column | None = None, paths: Paths = Mapp
             config.artifacts_path, read_key(config.key_path), engine.fingerprint, config.artifact_bytes
         ),
         packages=Packages(config.packages_path),
-        snapshots_max=config.snapshots,
+        snapshots_max=snapshots_max(config),
         image_bytes_max=config.image_bytes,
         idle_image_bytes_max=config.idle_image_bytes,
         request_s=config.request_s,

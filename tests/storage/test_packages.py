@@ -58,6 +58,16 @@ def test_storing_again_is_harmless_and_leaves_one_file(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_so_many_packages_are_open_and_a_closed_one_opens_again(tmp_path: Path) -> None:
+    packages = Packages(tmp_path)
+    stored = [packages.put(module_and(("a", bytes([number])))) for number in range(limits.PACKAGES_OPEN_MAX + 20)]
+    before = len(os.listdir("/proc/self/fd"))
+    opened = [packages.files(package.digest) for package in stored]
+    for _ in range(2):
+        assert [files["a"] for files in opened] == [bytes([number]) for number in range(len(stored))]
+        assert len(os.listdir("/proc/self/fd")) - before <= limits.PACKAGES_OPEN_MAX
+
+
 def test_open_package_can_still_be_read_after_it_was_pruned(tmp_path: Path) -> None:
     packages = Packages(tmp_path)
     one = packages.put(module_and(("a", b"1")))

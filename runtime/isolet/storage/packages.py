@@ -24,6 +24,7 @@ import struct
 import time
 import zipfile
 import zlib
+from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -63,6 +64,7 @@ class Packages:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._opened = Opened()
 
     def put(self, content: bytes, source: bool = False) -> Package:
         """Checks and stores a zip; `source`: of a program that an interpreter runs, which has no module.
@@ -106,11 +108,11 @@ class Packages:
 
     def files(self, digest: str) -> Mapping[str, bytes]:
         """The other files of a function's package by their path, each read when it is asked for."""
-        return PackageFiles(self.path(digest))
+        return PackageFiles(self.path(digest), opened=self._opened)
 
     def layer(self, digest: str) -> Mapping[str, bytes]:
         """All files of a layer, in the same way."""
-        return PackageFiles(self.path(digest), hidden="")
+        return PackageFiles(self.path(digest), "", self._opened)
 
     def require_room(self, digest: str, layers: Sequence[str]) -> None:
         """Raises InvalidParameter, in Lambda's words, if a function of this package cannot have these layers; and
@@ -146,16 +148,46 @@ class Packages:
         return removed
 
 
-class PackageFiles(Mapping[str, bytes]):
-    """The files of a stored package but for one, `hidden`. Holds the zip open from its first use on: it may be pruned
-    meanwhile."""
+class Opened:
+    """The packages that a process holds open: the least recently used one is closed where there are too many. Or a
+    tenant with a thousand functions that look at their files would have all of a worker's descriptors."""
 
-    def __init__(self, path: Path, hidden: str = MODULE_FILE) -> None:
+    def __init__(self, most: int = limits.PACKAGES_OPEN_MAX) -> None:
+        self._most = most
+        self._files: OrderedDict[PackageFiles, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def use(self, files: PackageFiles) -> None:
+        self._files[files] = None
+        self._files.move_to_end(files)
+        while len(self._files) > self._most:
+            self._files.popitem(last=False)[0].close()
+
+
+class PackageFiles(Mapping[str, bytes]):
+    """The files of a stored package but for one, `hidden`. Holds the zip open from its first use on, while it is among
+    those used last (`opened`): it may be pruned meanwhile."""
+
+    __hash__ = object.__hash__
+
+    def __init__(self, path: Path, hidden: str = MODULE_FILE, opened: Opened | None = None) -> None:
         self._path = path
         self._hidden = hidden
         self._source: Path | BinaryIO = path
+        self._opened = opened
         self._archive: zipfile.ZipFile | None = None
         self._members: dict[str, zipfile.ZipInfo] = {}
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def close(self) -> None:
+        """Its next use opens it again."""
+        archive, self._archive = self._archive, None
+        if archive is not None:
+            archive.close()
 
     @classmethod
     def of(cls, file: BinaryIO, hidden: str = MODULE_FILE) -> PackageFiles:
@@ -183,6 +215,8 @@ class PackageFiles(Mapping[str, bytes]):
                 self._archive = zipfile.ZipFile(self._source)
             members = (info for info in self._archive.infolist() if not info.filename.endswith("/"))
             self._members = {info.filename: info for info in members if info.filename != self._hidden}
+        if self._opened is not None:
+            self._opened.use(self)
         return self._archive
 
 
