@@ -551,10 +551,20 @@ VERBS = (
     "delete",
     "secrets",
     "keys",
+    "limits",
+    "tenants",
     "languages",
+    "bench",
     "doctor",
 )
-GROUPS = {"secrets": ("set", "list", "delete"), "languages": ("list", "build"), "keys": ("create", "list", "revoke")}
+GROUPS = {
+    "secrets": ("set", "list", "delete"),
+    "languages": ("list", "build"),
+    "keys": ("create", "list", "revoke"),
+    "limits": ("show", "set", "reset"),
+    "tenants": ("list", "show", "set"),
+    "bench": ("run", "compare", "density", "metering"),
+}
 
 
 def test_help_names_every_verb_and_every_verb_has_examples(isolet: Isolet) -> None:

@@ -325,8 +325,9 @@ PASSAGE_IDLE_MAX = 256
 PASSAGE_IDLE_S = 30.0
 assert PASSAGE_IDLE_S < KEEP_ALIVE_S, "the door closes first"
 # Until a worker greets on a new line: its loop turns every millisecond, and one that was killed is replaced within a
-# second, in which the line waits in the backlog. And until any worker of a cordon has, its start included.
-PASSAGE_GREETING_S = 4.0
+# second, on a busy machine within some, in which the line waits in the backlog. And until any worker of a cordon has,
+# its start included.
+PASSAGE_GREETING_S = 8.0
 PASSAGE_CONNECT_S = 10.0
 # For so long, a worker that did not greet is asked after the others.
 PASSAGE_DOWN_S = 1.0

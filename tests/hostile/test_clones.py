@@ -133,6 +133,14 @@ def require_distinct(values: list[Mapping[str, Any]]) -> None:
         assert len(seen) == len(values), f"{kind}: {len(seen)} distinct values of {len(values)}"
 
 
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """One of its own: interpreters, once loaded, stay."""
+    made = House(tmp_path_factory.mktemp("clones"))
+    yield made
+    made.close()
+
+
 @pytest.mark.parametrize("language", DEPLOYED)
 def test_clones_have_entropy_of_their_own(house: House, language: str) -> None:
     DEPLOYED[language](house.hostile)

@@ -145,7 +145,8 @@ def test_malformed_code_is_refused_with_function_and_reason(code: bytes, reason:
     assert "function 0" in refused.value.message
 
 
-def test_more_drops_than_items_are_refused() -> None:
+def test_more_drops_than_items_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MODULE_ITEMS_MAX", 1_000)
     with pytest.raises(ModuleInvalid, match="drop in a loop"):
         survey(parse(with_body(DROP * (limits.MODULE_ITEMS_MAX + 1) + b"\x0b")))
 

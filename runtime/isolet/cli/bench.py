@@ -36,7 +36,7 @@ Examples:
   isolet bench hello --connections 32          closed loop: what the server can do at most
   isolet bench hello -d '{"name": "Ada"}'      through Invoke, with this event
   isolet bench hello --plot hello.svg --html hello.html --csv hello.csv
-A function whose name is a verb's: isolet bench run compare
+  isolet bench run compare                     a function whose name is a verb's
 """
 
 _METHOD = """

@@ -128,10 +128,10 @@ async def _faults(job: load.Job) -> dict[str, float]:
 
 def _first_touches(server: Embedded, taken: Stamps, found: Phases) -> None:
     """Calls the last request's envelope twice in one isolate after the other."""
-    attempt = taken.attempt
-    if attempt is None or (loaded := attempt._prepared.snapshot()) is None:
+    prepared, invocation = taken.prepared, taken.invocation
+    if prepared is None or invocation is None or (loaded := prepared.snapshot()) is None:
         return
-    engine, target, info = server.worker.engine, attempt._prepared.target, loaded.info
+    engine, target, info = server.worker.engine, prepared.target, loaded.info
     if info.buffer_ptr == 0:
         return  # nothing was frozen: each isolate initialises itself
     first, second = Distribution(), Distribution()
@@ -140,8 +140,8 @@ def _first_touches(server: Embedded, taken: Stamps, found: Phases) -> None:
         try:
             drive(isolate.instantiate())
             for times in (first, second):
-                state = HostState(attempt._prepared.constants)
-                state.invocation = attempt.invocation
+                state = HostState(prepared.constants)
+                state.invocation = invocation
                 isolate.state = state
                 began_ns = time.perf_counter_ns()
                 drive(isolate.handle(taken.envelope, info.buffer_ptr, info.buffer_len))

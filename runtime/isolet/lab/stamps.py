@@ -20,7 +20,8 @@ from typing import Any, Final
 from .. import abi
 from ..engine.isolate import Isolate
 from ..front.protocol import Connection
-from ..invoker import Attempt, Invoker
+from ..invoker import Attempt, Invoker, Prepared
+from ..model import Invocation
 from ..recorder import Recorder
 
 Reading = Callable[[], int]
@@ -75,8 +76,9 @@ class Stamps:
         self._read = read
         self._now: dict[str, int] = {}
         self.complete: list[dict[str, int]] = []
-        # The attempt that was packed last, and its envelope: what phases.py calls again.
-        self.attempt: Attempt | None = None
+        # What was invoked last, of what, and its envelope: what phases.py calls again.
+        self.prepared: Prepared | None = None
+        self.invocation: Invocation | None = None
         self.envelope = b""
 
     def mark(self, name: str) -> None:
@@ -143,7 +145,7 @@ def installed(stamps: Stamps) -> Iterator[None]:
 
     def start(self: Attempt, loaded: Any) -> None:
         stamps.mark(ADMITTED)
-        stamps.attempt = self
+        stamps.prepared, stamps.invocation = self._prepared, self.invocation
         started(self, loaded)
 
     def pack_envelope(*args: Any) -> bytes:
