@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import WaiterError
 
 
 class Answer(NamedTuple):
@@ -34,9 +35,12 @@ class Cloud:
         self.client.create_function(
             FunctionName=name, Role="arn:aws:iam::000000000000:role/r", Code={"ZipFile": zipped}, **settings
         )
-        self.client.get_waiter("function_active_v2").wait(
-            FunctionName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
-        )
+        try:
+            self.client.get_waiter("function_active_v2").wait(
+                FunctionName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
+            )
+        except WaiterError as failed:
+            raise AssertionError(failed.last_response["Configuration"].get("StateReason")) from None
 
     def invoke(self, name: str, event: Any, **more: Any) -> Answer:
         answer = self.client.invoke(FunctionName=name, Payload=json.dumps(event).encode(), LogType="Tail", **more)

@@ -202,7 +202,7 @@ def _build(task: Task, close: Callable[[], None], progress: Progress) -> dict[st
 
     interpreter = of_runtime(task.runtime)
     assert interpreter is not None, "modules have no runtime here"
-    engine = Engine(EngineSettings(isolates_max=1), IMPORTS)
+    engine = Engine(EngineSettings(alone=True, isolates_max=1), IMPORTS)
     handed = Handed(dict(task.parts.values()), task.outlets)
     booter = Booter(engine, handed, interpreter, close if task.parts else lambda: None)
     if not task.parts:  # nothing of a tenant's: our own files, by their paths

@@ -151,6 +151,7 @@ class Residence:
         assert self._fleet is not None
         await self._fleet.go(account, cordon)
         self._leaving.pop((account, cordon), None)
+        logger.info("%s is forgotten by %s", account, cordon)
 
     async def close(self) -> None:
         for task in list(self._leaving.values()):

@@ -164,7 +164,10 @@ def test_no_worker_has_in_its_memory_what_another_cordons_tenant_told_its_functi
     keys = [tenant.secret for tenant in estate.tenants.values()]
     assert held(low, *SECRETS.values(), *keys) == {SECRETS[HOSTILE]}
     assert held(high, *SECRETS.values(), *keys) == {SECRETS[NEIGHBOUR]}
-    # What was deployed has passed the door's workers; those that come after it know nothing of it.
+    # What was deployed has passed the door's workers, where its tenants were at home until they moved. Those that come
+    # after all of that know nothing of it.
+    for account in SECRETS:
+        until(lambda of=account: f"{of} is forgotten by standard" in estate.log(), "the move is over")
     for door in estate.doors():
         os.kill(door, signal.SIGKILL)
         until(lambda gone=door: gone not in estate.doors() and len(estate.doors()) == 2, "it is replaced")

@@ -112,8 +112,9 @@ def test_module_that_the_validator_refuses_is_refused_with_its_words(maker: Make
 
 
 @pytest.mark.slow
-def test_module_that_no_pool_holds_is_refused_when_it_is_made(maker: Maker) -> None:
+def test_module_that_no_pool_holds_is_refused_when_it_is_made(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker would find out at the first event."""
+    monkeypatch.setattr(limits, "MODULE_FUNCTIONS_MAX", 100_000)
     plain = parse(named("remembers"))
     functions, globals_ = 90_000, 99_000
     payloads = plain.payloads()

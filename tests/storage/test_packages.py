@@ -66,6 +66,8 @@ def test_so_many_packages_are_open_and_a_closed_one_opens_again(tmp_path: Path) 
     for _ in range(2):
         assert [files["a"] for files in opened] == [bytes([number]) for number in range(len(stored))]
         assert len(os.listdir("/proc/self/fd")) - before <= limits.PACKAGES_OPEN_MAX
+    opened.clear()
+    assert len(os.listdir("/proc/self/fd")) == before, "what nobody has any more is closed"
 
 
 def test_open_package_can_still_be_read_after_it_was_pruned(tmp_path: Path) -> None:

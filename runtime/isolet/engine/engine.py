@@ -42,6 +42,8 @@ class EngineSettings:
     # The builder's first compilation runs once and is thrown away: unoptimised, it costs two thirds.
     optimise: bool = True
     tables_max: int = 4
+    # Whether a guest has the process for itself, as in a builder: nobody waits for its slices to end.
+    alone: bool = False
 
 
 class Module:
@@ -162,7 +164,10 @@ class Engine:
         error = binding.instantiate_pre(self._linker, module.address, ctypes.addressof(out))
         if error:
             raise ModuleInvalid(" ".join(binding.take_error(error).split()))
-        return Template(module, out.value)
+        template = Template(module, out.value)
+        if self.settings.alone:
+            template.slice_fuel = limits.SLICE_FUEL
+        return template
 
     def link_state(self, state: Module, code: Code, initialisers: tuple[str, ...]) -> Template:
         """A state with the code that runs on it. Raises ModuleInvalid if `state` imports anything."""

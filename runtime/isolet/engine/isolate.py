@@ -337,7 +337,7 @@ class Isolate:
 
     def _until_done(self, future: int) -> Generator[Step, None, None]:
         """Yields until the future is done. Called when the first poll said that it is not."""
-        running = self._engine.running
+        running, sizing = self._engine.running, not self._engine.settings.alone
         while True:
             self.slices += 1
             running[0] = None
@@ -353,7 +353,7 @@ class Isolate:
             if future_poll(future):
                 return
             took_ns = perf_counter_ns() - began_ns
-            if took_ns > _SLICE_SLOW_NS or self._slice_fuel != _SLICE_FUEL:
+            if sizing and (took_ns > _SLICE_SLOW_NS or self._slice_fuel != _SLICE_FUEL):
                 self._size_slice(took_ns, thread_time_ns() - cpu_ns if cpu_ns else 0)
 
     def _size_slice(self, took_ns: int, cpu_ns: int) -> None:

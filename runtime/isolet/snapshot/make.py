@@ -48,8 +48,8 @@ class Maker:
 
     def __init__(self, imports: Sequence[HostFunction]) -> None:
         self._imports = tuple(imports)
-        self._quick = Engine(EngineSettings(isolates_max=1, optimise=False), imports)
-        self._final = Engine(EngineSettings(isolates_max=1), imports)
+        self._quick = Engine(EngineSettings(alone=True, isolates_max=1, optimise=False), imports)
+        self._final = Engine(EngineSettings(alone=True, isolates_max=1), imports)
 
     @property
     def fingerprint(self) -> bytes:

@@ -22,6 +22,7 @@ import re
 import stat
 import struct
 import time
+import weakref
 import zipfile
 import zlib
 from collections import OrderedDict
@@ -150,27 +151,31 @@ class Packages:
 
 class Opened:
     """The packages that a process holds open: the least recently used one is closed where there are too many. Or a
-    tenant with a thousand functions that look at their files would have all of a worker's descriptors."""
+    tenant with a thousand functions that look at their files would have all of a worker's descriptors. Keeps none of
+    them alive."""
 
     def __init__(self, most: int = limits.PACKAGES_OPEN_MAX) -> None:
         self._most = most
-        self._files: OrderedDict[PackageFiles, None] = OrderedDict()
+        # By identity, the least recently used first.
+        self._files: OrderedDict[int, weakref.ref[PackageFiles]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._files)
 
     def use(self, files: PackageFiles) -> None:
-        self._files[files] = None
-        self._files.move_to_end(files)
+        key = id(files)
+        if key not in self._files:
+            self._files[key] = weakref.ref(files, lambda _: self._files.pop(key, None))
+        self._files.move_to_end(key)
         while len(self._files) > self._most:
-            self._files.popitem(last=False)[0].close()
+            _, oldest = self._files.popitem(last=False)
+            if (unused := oldest()) is not None:
+                unused.close()
 
 
 class PackageFiles(Mapping[str, bytes]):
     """The files of a stored package but for one, `hidden`. Holds the zip open from its first use on, while it is among
     those used last (`opened`): it may be pruned meanwhile."""
-
-    __hash__ = object.__hash__
 
     def __init__(self, path: Path, hidden: str = MODULE_FILE, opened: Opened | None = None) -> None:
         self._path = path
@@ -179,9 +184,6 @@ class PackageFiles(Mapping[str, bytes]):
         self._opened = opened
         self._archive: zipfile.ZipFile | None = None
         self._members: dict[str, zipfile.ZipInfo] = {}
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
 
     def close(self) -> None:
         """Its next use opens it again."""
