@@ -140,7 +140,7 @@ def _say(rows: list[dict[str, Any]], as_json: bool, only: Sequence[str] | dict[s
 
 
 def _number(value: float) -> str:
-    return f"{value:,}" if value == int(value) else f"{value:,.3f}".rstrip("0")
+    return f"{int(value):,}" if value == int(value) else f"{value:,.3f}".rstrip("0")
 
 
 def _ask(config: Config, operation: str, body: list[Any]) -> Any:
