@@ -22,15 +22,16 @@ At one connection, until the answer is written, in process: 40 µs; the isolate 
 the answer 5 µs less; the next isolate restored while the client reads 6 µs less: 33.
 Refused, no difference: huge pages for malloc, a higher threshold or none for the garbage collector, other sizes of
 resident slots (those of bench_isolate.py decide). Refused as useless to others: remembering whole requests.
-In a worker's CPU time a request at 32 connections (/proc/<pid>/stat over `wrk`, base and ours in turn, which a busy
-machine disturbs least), on an AMD EPYC where `wasmtime serve` with fuel takes 44 µs (20 its own, 24 the kernel's) and
-workerd 37:
-- CPU time of a slice asked of the kernel only where the clock says that it was long: 42.9 → 40.8 µs.
-- Refused: the path's eighteen files compiled by Cython as they are: 46.3 → 38.8, 1.19 ×, for a build of five minutes. A
-  C extension for the isolate's life alone would save 5 to 6 µs (its twenty foreign calls take 12, wasmtime's own part
-  6.5): 1.15 ×. Neither is the 1.5 × that would be worth two implementations of one path.
-- Of what remains 7 are the kernel's, 7 wasmtime's: on two cores that server and client share, no Python between them
-  makes twice the requests of a server that spends 44.
+In a worker's CPU time a request at 32 connections (/proc/<pid>/stat over `wrk`), on an AMD EPYC that was busy with other
+work:
+- CPU time of a slice asked of the kernel only where the clock says that it was long: 42.9 → 40.8 µs (five interleaved
+  rounds).
+- Refused: the path's eighteen files compiled by Cython as they are: 46.3 → 38.8, 1.19 × (three rounds each, one after
+  the other, not interleaved), for a build of 74 CPU-seconds. Below the 1.5 × that would be worth it.
+- Not built: a C extension for the isolate's life. A profile puts its foreign calls at a tenth to a seventh of a
+  request; that is an estimate, and so is that it would be worth less than 1.2 ×.
+`wasmtime serve` with fuel took 44 µs of CPU a request (20 its own, 24 the kernel's) and workerd 37, in one run each
+there. Two times the requests of the former on two cores would need half of its CPU time: that was not reached.
 """
 
 from __future__ import annotations
