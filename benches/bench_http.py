@@ -22,8 +22,8 @@ At one connection, until the answer is written, in process: 40 µs; the isolate 
 the answer 5 µs less; the next isolate restored while the client reads 6 µs less: 33.
 Refused, no difference: huge pages for malloc, a higher threshold or none for the garbage collector, other sizes of
 resident slots (those of bench_isolate.py decide). Refused as useless to others: remembering whole requests.
-In a worker's CPU time a request at 32 connections (/proc/<pid>/stat over `wrk`), on an AMD EPYC that was busy with other
-work:
+In a worker's CPU time a request at 32 connections (/proc/<pid>/stat over `wrk`), on an AMD EPYC that was busy with
+other work:
 - CPU time of a slice asked of the kernel only where the clock says that it was long: 42.9 → 40.8 µs (five interleaved
   rounds).
 - Refused: the path's eighteen files compiled by Cython as they are: 46.3 → 38.8, 1.19 × (three rounds each, one after
