@@ -224,6 +224,25 @@ def test_a_worker_is_told_of_its_own_cordons_tenants_only(tmp_path: Path) -> Non
     in_hall(tmp_path, main)
 
 
+def test_a_cordon_that_a_tenant_leaves_hosts_it_all_through_the_move(tmp_path: Path) -> None:
+    async def main(hall: Hall) -> None:
+        residence, fleet = hall.keeper.residence, hall.keeper.fleet
+        await residence.set(A, "low")
+        assert not fleet.hosts("high", A)
+        moving = asyncio.ensure_future(residence.set(A, "high"))
+        hosted = []
+        while not moving.done():
+            hosted.append(fleet.hosts("low", A))
+            await asyncio.sleep(0)
+        assert residence.home(A) == "high"
+        assert len(hosted) > 1
+        assert all(hosted)
+        assert fleet.hosts("low", A), "until what is on its way there is over"
+        assert fleet.hosts("high", A)
+
+    in_hall(tmp_path, main)
+
+
 @pytest.mark.parametrize(
     ("operation", "body"),
     [

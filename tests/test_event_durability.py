@@ -16,6 +16,7 @@ import sqlite3
 import threading
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -24,6 +25,7 @@ from isolet import limits
 from signing import Signing
 from test_server import Server, serving
 
+WORKERS_LOST = "WorkersLost"
 NOWHERE = "arn:aws:sqs:us-east-1:123456789012:nowhere"
 
 
@@ -100,7 +102,10 @@ def kill(server: Server, chance: random.Random) -> str:
 
 
 def audit(data: Path, accepted: list[str]) -> Counter[str]:
-    """The books of a server that has ended, held against its outbox; how events ended, as "function condition"."""
+    """The books of a server that has ended, held against its outbox; how events ended, as "function condition".
+
+    The condition is WORKERS_LOST for what was given up because it lost as many workers as one message may.
+    """
     db = sqlite3.connect(data / "keeper.db")
     try:
         sums = "sum(accepted), sum(succeeded), sum(dead_lettered), sum(expired)"
@@ -114,8 +119,25 @@ def audit(data: Path, accepted: list[str]) -> Counter[str]:
     assert queued == 0
     assert len(told) == len(set(told)) == booked, "each ended once"
     assert set(accepted) <= set(told), "what was answered 202 is accounted for"
-    contexts = [body["requestContext"] for body in bodies]
-    return Counter(f"{of['functionArn'].split(':')[6]} {of['condition']}" for of in contexts)
+    return Counter(f"{of['requestContext']['functionArn'].split(':')[6]} {_condition(of)}" for of in bodies)
+
+
+def _condition(record: dict[str, Any]) -> str:
+    context = record["requestContext"]
+    # A function's own failure has an answer of the function in its record.
+    if context["condition"] == "RetriesExhausted" and "responseContext" not in record:
+        assert context["approximateInvokeCount"] >= limits.EVENT_LOSSES_MAX, record
+        return WORKERS_LOST
+    condition: str = context["condition"]
+    return condition
+
+
+def without_victims(ends: Counter[str], kills: int) -> set[str]:
+    """How events ended but for those that were under way at EVENT_LOSSES_MAX of the kills: these are given up like a
+    message that kills, which nobody can tell them from. With pauses this short there may be some."""
+    victims = {end for end in ends if end.endswith(WORKERS_LOST)}
+    assert sum(ends[end] for end in victims) <= kills // limits.EVENT_LOSSES_MAX, ends
+    return set(ends) - victims
 
 
 def run(data: Path, seed: int, count: int, kills: int) -> None:
@@ -142,7 +164,7 @@ def run(data: Path, seed: int, count: int, kills: int) -> None:
     assert len(accepted) == count // 4 * 4, f"seed {seed}"
     ends = audit(data, accepted)
     # Nobody but the function that fails was given up: a worker or a keeper that dies costs an event no retry.
-    assert set(ends) == {"answers Success", "naps Success", "raises RetriesExhausted"}
+    assert without_victims(ends, kills) == {"answers Success", "naps Success", "raises RetriesExhausted"}
     print(f"seed {seed}: {len(accepted)} answered 202, ends {dict(ends)}")
 
 
@@ -174,7 +196,7 @@ def test_message_that_kills_its_worker_is_given_up(tmp_path: Path) -> None:
         while queued(server) != 0:
             pass
         assert server.end() == 0
-    assert audit(tmp_path, sent) == Counter({"sleeps RetriesExhausted": 1, "answers Success": 1})
+    assert audit(tmp_path, sent) == Counter({f"sleeps {WORKERS_LOST}": 1, "answers Success": 1})
 
 
 def metrics(server: Server) -> str:

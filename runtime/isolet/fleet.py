@@ -84,7 +84,11 @@ class Fleet:
 
     def speaks_for(self, member: Member, tenant: str) -> bool:
         """Whether a worker may ask for what is the tenant's, and say what it used."""
-        return member.cordon == self.home(tenant) or (tenant, member.cordon) in self._staying
+        return self.hosts(member.cordon, tenant)
+
+    def hosts(self, cordon: str, tenant: str) -> bool:
+        """Whether the tenant lives there, or has just moved and may have requests on the way there."""
+        return cordon == self.home(tenant) or (tenant, cordon) in self._staying
 
     def leave(self, link: Link) -> None:
         """A worker says that it is about to end."""
@@ -187,10 +191,14 @@ class Fleet:
 
     async def stay(self, tenant: str, cordon: str) -> None:
         """This cordon speaks for the tenant, too, until `go`; its workers have all that it takes when this returns."""
-        self._staying.add((tenant, cordon))
+        self.keep(tenant, cordon)
         if self.limits_of is not None:
             await self.tell_limits(tenant)
         await self.tell_tenant(tenant, cordon)
+
+    def keep(self, tenant: str, cordon: str) -> None:
+        """The cordon where the tenant lives speaks for it until `go`, wherever that lives then: nobody is told."""
+        self._staying.add((tenant, cordon))
 
     async def go(self, tenant: str, cordon: str) -> None:
         """It speaks for the tenant only if that lives there; its workers have forgotten the rest when this returns."""

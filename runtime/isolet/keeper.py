@@ -335,7 +335,7 @@ class Keeper:
             access_key, *scope = body
             return self.accounts.signing_key(access_key, Scope(*scope))
         account = owner(body)
-        if account is None or self.residence.home(account) != body:
+        if account is None or not self.fleet.hosts(body, account):
             raise Overloaded(f"the cordon {body[:64]} is nobody's at the moment; try again later")
         return await self._own_workers.summon(account)
 

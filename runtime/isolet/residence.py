@@ -109,13 +109,17 @@ class Residence:
         # It may be on its way back: what would have forgotten it does not any more.
         self._keep(account, after)
         await fleet.stay(account, after)
+        # There is no moment at which the former cordon is neither home nor stays: a door that has not heard of the move
+        # may be on its way there.
+        fleet.keep(account, before)
         try:
             changed = await self._tenants.change(account, edited)
         except BaseException:
             await fleet.go(account, after)
+            await fleet.go(account, before)
             raise
         # From now on the former cordon only stays, and the new one is home.
-        await fleet.stay(account, before)
+        await fleet.tell_tenant(account, before)
         await fleet.go(account, after)
         if before != fleet.door:
             await fleet.tell_tenant(account, fleet.door)
