@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import console
+from .bench_claims import claims
 from .bench_compare import compare
 from .bench_copy import Copy, take
 from .bench_growth import density, metering
@@ -322,5 +323,5 @@ def _cold_table(colds: Colds) -> Table:
     return Table("Colds, as a client sees them", ["cold", "times", *TIMES], rows, note)
 
 
-for _verb in (compare, density, metering):
+for _verb in (claims, compare, density, metering):
     bench.add_command(_verb)

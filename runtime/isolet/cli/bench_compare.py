@@ -40,7 +40,7 @@ metering) is in the table: a peer that reuses an instance does less for the requ
 Examples:
   isolet bench compare                          all peers, all works; the first time they are installed
   isolet bench compare --work hello,state --language c
-  isolet bench compare --peer isolet,workerd --html workerd.html
+  isolet bench compare --peer isolet,workerd --output workerd.html
   isolet bench compare --list                   what is there, and in what it differs
 
 Adding a peer is adding a folder with a peer.py in it: see benches/peers and `--peers`.
@@ -146,16 +146,25 @@ def _comparison(contenders: Sequence[Contender], settings: dict[str, Any]) -> Re
         method=_COMPARE_METHOD,
         data={"contenders": [contender.as_plain() for contender in contenders]},
     )
-    groups: dict[tuple[str, str, str], list[Contender]] = {}
-    for contender in contenders:
-        groups.setdefault((contender.work.name, contender.language, contender.peer.kind), []).append(contender)
-    for (work, language, kind), group in groups.items():
+    for (work, language, kind), group in _groups(contenders).items():
         table, bars = _comparison_table(work, language, kind, group)
         report.tables.append(table)
         for what, rates in bars.items():
             title = f"{work}-{language}-{what}".replace(" ", "-")
             report.figures[title] = partial(plots.bars, rates, "a second", title)
     return report
+
+
+def comparison_tables(contenders: Sequence[Contender]) -> list[Table]:
+    """A table for each work, language and kind of peer."""
+    return [_comparison_table(*key, group)[0] for key, group in _groups(contenders).items()]
+
+
+def _groups(contenders: Sequence[Contender]) -> dict[tuple[str, str, str], list[Contender]]:
+    groups: dict[tuple[str, str, str], list[Contender]] = {}
+    for contender in contenders:
+        groups.setdefault((contender.work.name, contender.language, contender.peer.kind), []).append(contender)
+    return groups
 
 
 def _comparison_table(

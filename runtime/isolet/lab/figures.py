@@ -123,20 +123,24 @@ def ratio(ours: Sequence[float], control: Sequence[float], seed: int = 0) -> Est
 
 
 class Rounds:
-    """What was measured of one thing in several rounds: all of it together, and each round's own median."""
+    """What was measured of one thing in several rounds: all of it together, and each round's own median and 99th
+    percentile (µs)."""
 
     def __init__(self) -> None:
         self.all = Distribution()
         self.medians: list[float] = []
+        self.tails: list[float] = []
 
     def add(self, round_: Distribution) -> None:
         if round_.count:
             self.all.add(round_)
             self.medians.append(round_.median)
+            self.tails.append(round_.at(99))
 
     def as_plain(self) -> dict[str, Any]:
         plain: dict[str, Any] = dict(self.all.as_plain())
         if self.medians:
             plain["median_of_medians_us"] = estimate(self.medians).as_plain()
             plain["rounds"] = [round(median, 3) for median in self.medians]
+            plain["p99_rounds"] = [round(tail, 3) for tail in self.tails]
         return plain

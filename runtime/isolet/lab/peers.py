@@ -108,6 +108,10 @@ class Contender:
     times: dict[str, Rounds] = field(default_factory=dict)
     rates: dict[str, list[float]] = field(default_factory=dict)
 
+    @property
+    def title(self) -> str:
+        return f"{self.work.name} in {self.language}"
+
     def as_plain(self) -> dict[str, Any]:
         return {
             "peer": self.peer.name,
@@ -141,11 +145,22 @@ def compare(
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[Contender]:
     """All `peers` that speak `language` on `work`, in one run."""
-    contenders = [Contender(peer, work, language) for peer in peers if language in peer.languages]
+    entries = [(peer, work, language) for peer in peers if language in peer.languages]
+    return contest(entries, cache, settings, progress)
+
+
+def contest(
+    entries: Sequence[tuple[Peer, Work, str]],
+    cache: Path,
+    settings: Settings,
+    progress: Callable[[str], None] = lambda _: None,
+) -> list[Contender]:
+    """Peers on works in languages, in one run, their rounds interleaved."""
+    contenders = [Contender(*entry) for entry in entries]
     with contextlib.ExitStack() as stack:
         ready: list[tuple[Contender, dict[str, Callable[[], load.Result]]]] = []
         for contender in contenders:
-            progress(f"{work.name} in {language}: {contender.peer.name} starts")
+            progress(f"{contender.title}: {contender.peer.name} starts")
             try:
                 contender.version = contender.peer.module.install(cache)
                 ready.append((contender, _measures(contender, cache, settings, stack)))
@@ -159,8 +174,7 @@ def compare(
                     continue
                 for what, measure in measures.items():
                     progress(
-                        f"{work.name} in {language}: round {number + 1} of {settings.rounds}, "
-                        f"{contender.peer.name}, {what}"
+                        f"{contender.title}: round {number + 1} of {settings.rounds}, {contender.peer.name}, {what}"
                     )
                     _note(contender, what, measure)
     return contenders

@@ -26,6 +26,14 @@ class Table:
     # What a reader must know of these numbers.
     note: str = ""
 
+    def as_plain(self) -> dict[str, Any]:
+        return {
+            "title": self.title,
+            "columns": list(self.columns),
+            "rows": [list(row) for row in self.rows],
+            "note": self.note,
+        }
+
 
 @dataclass
 class Report:
@@ -48,6 +56,7 @@ class Report:
             "machine": self.machine,
             "settings": dict(self.settings),
             "method": " ".join(self.method.split()),
+            "tables": [table.as_plain() for table in self.tables],
             **self.data,
         }
 
