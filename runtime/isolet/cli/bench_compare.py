@@ -144,6 +144,7 @@ def _comparison(contenders: Sequence[Contender], settings: dict[str, Any]) -> Re
         command=" ".join(["isolet", *sys.argv[1:]]),
         settings=settings,
         method=_COMPARE_METHOD,
+        tables=_summaries(contenders),
         data={"contenders": [contender.as_plain() for contender in contenders]},
     )
     for (work, language, kind), group in _groups(contenders).items():
@@ -153,6 +154,28 @@ def _comparison(contenders: Sequence[Contender], settings: dict[str, Any]) -> Re
             title = f"{work}-{language}-{what}".replace(" ", "-")
             report.figures[title] = partial(plots.bars, rates, "a second", title)
     return report
+
+
+def _summaries(contenders: Sequence[Contender]) -> list[Table]:
+    """For each language: every peer's medians on every work, one request or call at a time."""
+    from ..lab.figures import estimate
+    from ..lab.report import Table
+
+    found = []
+    for language in dict.fromkeys(one.language for one in contenders):
+        spoken = [one for one in contenders if one.language == language]
+        works = list(dict.fromkeys(one.work.name for one in spoken))
+        rows = []
+        for name in dict.fromkeys(one.peer.name for one in spoken):
+            by_work = {one.work.name: one for one in spoken if one.peer.name == name}
+            first = next(iter(by_work.values())).peer
+            rows.append([name, "HTTP" if first.kind == "http" else "calls", "fresh" if first.fresh else "reused"])
+            for work in works:
+                times = by_work[work].times if work in by_work else {}
+                single = times.get("1 connection") or times.get("calls")
+                rows[-1].append(f"{estimate(single.medians).value:,.0f}" if single and single.medians else "—")
+        found.append(Table(f"Medians in {language}, µs, one at a time", ["peer", "how", "instance", *works], rows))
+    return found
 
 
 def comparison_tables(contenders: Sequence[Contender]) -> list[Table]:
