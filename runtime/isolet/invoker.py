@@ -245,8 +245,9 @@ class Attempt(Run):
             if type(result) is tuple:
                 value, self._rendered = result
             elif unpacking.is_quick(result):
+                unpack = self.invocation.unpack
                 try:
-                    value = abi.unpack_outcome(result)
+                    value = abi.unpack_outcome(result) if unpack is None else unpack(result)
                 except IsoletError as malformed:
                     error = malformed
                     without_frames(error)

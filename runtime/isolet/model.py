@@ -6,7 +6,7 @@ too, and made in a third of the time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -303,6 +303,8 @@ class Invocation(NamedTuple):
     deadline_ns: int = 0
     # Set where the answer may leave as it is written.
     reader: Reader | None = None
+    # Makes the value of a short outcome's bytes, and raises GuestErrors; None: abi.py does.
+    unpack: Callable[[bytes], Any] | None = None
 
 
 class Usage(NamedTuple):

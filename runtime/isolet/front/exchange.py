@@ -193,8 +193,8 @@ class HttpExchange(Invoking):
             http_1_0=self.http_1_0,
         )
         self.body = b""  # the event holds it now
-        trace = self.head.trace_id
-        self.submit(Invocation(match.target, request_id, event, started_ns, b"\xc0", trace))
+        trace, unpack = self.head.trace_id, door.shape(match.target).answer
+        self.submit(Invocation(match.target, request_id, event, started_ns, b"\xc0", trace, unpack=unpack))
 
     def done(self, outcome: Outcome) -> GuestError | None:
         if self.connection is None:
@@ -202,8 +202,13 @@ class HttpExchange(Invoking):
         if outcome.error is not None:
             self.failed(outcome.error)
             return None
+        value, own_lines = outcome.value, wire.request_id_line(self.request_id)
+        if type(value) is wire.Answer:
+            status, lines, body = value
+            self.answer(wire.Answer(status, own_lines + lines, body))
+            return None
         try:
-            answer = events.answer(outcome.value, wire.request_id_line(self.request_id), outcome.rendered)
+            answer = events.answer(value, own_lines, outcome.rendered)
         except GuestError as error:
             self.failed(error)
             return error
