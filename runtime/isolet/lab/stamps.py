@@ -141,6 +141,8 @@ def installed(stamps: Stamps) -> Iterator[None]:
 
     def submit(self: Invoker, invocation: Any, done: Callable[[Any], None]) -> Attempt:
         stamps.mark(SUBMITTED)
+        if invocation.unpack is not None:
+            invocation = invocation._replace(unpack=_after(stamps, UNPACKED, invocation.unpack))
         return submitted(self, invocation, _after(stamps, ANSWERED, done))
 
     def start(self: Attempt, loaded: Any) -> None:
