@@ -19,7 +19,10 @@ import asyncio
 import logging
 import time
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import msgpack
@@ -104,6 +107,27 @@ class _Pending:
         return {measure: Samples(count, total, low, high, spread) for measure, total, low, high, spread in rows}
 
 
+def _grouped(raw: Sequence[_Raw]) -> Iterable[Sequence[_Raw]]:
+    """The rows by target and minute."""
+    # A target is known by its identity: a row keeps it alive. Mostly there is one, and one minute.
+    if len(set(map(id, map(_TARGET, raw)))) == 1 and len({int(row[0] // MINUTE_S) for row in (raw[0], raw[-1])}) == 1:
+        return (raw,)
+    groups: dict[tuple[int, int], list[_Raw]] = {}
+    for row in raw:
+        groups.setdefault((id(row[1]), int(row[0] // MINUTE_S)), []).append(row)
+    return groups.values()
+
+
+def _count_into(spread: dict[int, int], values_ns: Iterable[int]) -> None:
+    """Adds values to the buckets of BOUNDS in which they fall."""
+    for bucket, count in Counter(map(_bucket, values_ns)).items():
+        spread[bucket] = spread.get(bucket, 0) + count
+
+
+_TARGET = itemgetter(1)
+_bucket = partial(bisect_left, BOUNDS)
+
+
 class Recorder:
     """One worker's. For the event loop's thread."""
 
@@ -184,12 +208,8 @@ class Recorder:
     def fold(self) -> None:
         """Turns what was appended into sums and packed records."""
         raw, self._raw, self._raw_bytes = self._raw, [], 0
-        groups: dict[tuple[int, int], list[_Raw]] = {}
-        for row in raw:
-            # A target is known by its identity: `row` keeps it alive.
-            groups.setdefault((id(row[1]), int(row[0] // MINUTE_S)), []).append(row)
-        for (_, minute), rows in groups.items():
-            self._fold_into(self._of(rows[0][1], minute), rows)
+        for rows in _grouped(raw):
+            self._fold_into(self._of(rows[0][1], int(rows[0][0] // MINUTE_S)), rows)
         if raw and self._timer is None:
             self._arm(limits.RECORD_FLUSH_S)
 
@@ -201,54 +221,45 @@ class Recorder:
             pending = self._pending[key] = _Pending()
         return pending
 
-    def _fold_into(self, pending: _Pending, rows: list[_Raw]) -> None:
-        target = rows[0][1]
-        memory_mb = target.memory_bytes // limits.MIB
-        step_ms, step_ns, pack = self._step_ms, self._step_ns, self._pack
-        errors, durations, restores = pending.errors, pending.durations, pending.restores
-        level = application_level(target.logging)
-        failed = 0
-        packed = []
-        measured: list[tuple[int, ...]] = []
-        for row in rows:
-            ended_s, _, request_id, usage, entries, entries_dropped, failure, billed, trace, running = row
-            duration_ns, cpu_ns, restore_ns, fuel, memory_bytes, _, _ = usage
-            # price.billed_ms, in place
-            measured.append((duration_ns, restore_ns, -(-duration_ns // step_ns) * step_ms * billed, cpu_ns, fuel))
-            if failure is not None:
-                failed += 1
-                errors[failure[0]] = errors.get(failure[0], 0) + 1
-            bucket = bisect_left(BOUNDS, duration_ns)
-            durations[bucket] = durations.get(bucket, 0) + 1
-            bucket = bisect_left(BOUNDS, restore_ns)
-            restores[bucket] = restores.get(bucket, 0) + 1
-            if running > pending.running:
-                pending.running = running
-            ended_ms = int(ended_s * 1000)
-            # Rounded away from its lines: no line is before START.
-            started_ms = ended_ms + -duration_ns // _NS_PER_MS
-            if level and entries:
-                entries = kept(entries, level)
-            # A Record's fields, in their order.
-            packed.append(
-                pack(
-                    [
-                        *(request_id, started_ms, ended_ms, duration_ns, restore_ns, cpu_ns, fuel, memory_bytes),
-                        *(failure, entries, entries_dropped, trace),
-                    ]
-                )
-            )
-            if started_ms < pending.first_ms:
-                pending.first_ms = started_ms
-            if ended_ms > pending.last_ms:
-                pending.last_ms = ended_ms
-        columns = list(zip(*measured, strict=True))
-        duration_sum, restore_sum, billed_sum, cpu_sum, fuel_sum = map(sum, columns)
-        pending.lows = list(map(min, pending.lows, map(min, columns)))
-        pending.highs = list(map(max, pending.highs, map(max, columns)))
-        added = (len(rows), failed, 0, duration_sum, billed_sum, cpu_sum, fuel_sum, billed_sum * memory_mb, restore_sum)
+    def _fold_into(self, pending: _Pending, rows: Sequence[_Raw]) -> None:
+        # By columns, whose loops are C's: 30 bytecodes a record in place of 140.
+        ended_s, targets, ids, usages, entries, dropped, failures, billed, traces, running = zip(*rows, strict=True)
+        durations, cpus, restores, fuel, memory, _, _ = zip(*usages, strict=True)
+        target = targets[0]
+        memory_mb, level = target.memory_bytes // limits.MIB, application_level(target.logging)
+        ended_ms = [int(second * 1000) for second in ended_s]
+        # Rounded away from its lines: no line is before START.
+        started_ms = [end + -duration // _NS_PER_MS for end, duration in zip(ended_ms, durations, strict=True)]
+        step_ms, step_ns = self._step_ms, self._step_ns
+        # price.billed_ms, in place
+        billed_ms = [
+            -(-duration // step_ns) * step_ms * is_billed for duration, is_billed in zip(durations, billed, strict=True)
+        ]
+        failed = [failure for failure in failures if failure is not None]
+        for failure in failed:
+            pending.errors[failure[0]] = pending.errors.get(failure[0], 0) + 1
+        _count_into(pending.durations, durations)
+        _count_into(pending.restores, restores)
+        pending.running = max(pending.running, *running)
+        pending.first_ms = min(pending.first_ms, *started_ms)
+        pending.last_ms = max(pending.last_ms, *ended_ms)
+        measured = (durations, restores, billed_ms, cpus, fuel)
+        duration_sum, restore_sum, billed_sum, cpu_sum, fuel_sum = map(sum, measured)
+        pending.lows = list(map(min, pending.lows, map(min, measured)))
+        pending.highs = list(map(max, pending.highs, map(max, measured)))
+        added = (
+            *(len(rows), len(failed), 0, duration_sum, billed_sum, cpu_sum, fuel_sum),
+            *(billed_sum * memory_mb, restore_sum),
+        )
         pending.sums = [old + new for old, new in zip(pending.sums, added, strict=True)]
-        self._keep(pending, packed)
+        if level:
+            entries = tuple([kept(lines, level) if lines else lines for lines in entries])
+        # A Record's fields, in their order.
+        fields = (
+            *(ids, started_ms, ended_ms, durations, restores, cpus, fuel, memory),
+            *(failures, entries, dropped, traces),
+        )
+        self._keep(pending, list(map(self._pack, zip(*fields, strict=True))))
 
     def _keep(self, pending: _Pending, packed: list[bytes]) -> None:
         """Adds packed records to what waits, as far as there is room."""
