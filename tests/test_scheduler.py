@@ -192,12 +192,42 @@ def test_burst_of_one_tenant_waits_in_the_queue_where_tenants_mix(cpu: CpuClock)
     assert [len(run.outcomes) for run in burst] == [1] * 3 + [0] * 17, "a turn's time at once"
     late = Guest("2", "good/f", at_once(cpu))
     scheduler.submit(late)
-    began = scheduler.step()
-    served = [began, *[scheduler.step() for _ in range(3)]]
-    assert served.index(late) <= 2, "no more than a quantum of the burst's is before it"
+    assert late.outcomes == [b"answer"], "nor does who comes fresh wait for what the loop has still to read"
     while scheduler.runnable:
         loop.spin()
     assert all(run.outcomes == [b"answer"] for run in burst)
+
+
+def test_those_who_come_fresh_have_a_turns_time_at_once_and_the_others_wait(cpu: CpuClock) -> None:
+    """A thousand tenants in one turn of the loop may not hold it, either."""
+    scheduler = Scheduler(ManualLoop(), turn_s=0.000_3)
+    spinning(scheduler, cpu, "a", 200)
+    fresh = [Guest(str(number), f"t{number}/f", at_once(cpu, 100)) for number in range(20)]
+    for run in fresh:
+        scheduler.submit(run)
+    assert [len(run.outcomes) for run in fresh] == [1] * 6 + [0] * 14
+    again = Guest("again", "t0/f", at_once(cpu, 100))
+    scheduler.submit(again)
+    assert (again.outcomes, scheduler.runnable) == ([], 16), "and nobody has it twice"
+
+
+def test_tenants_mix_where_both_must_wait_for_their_turn(cpu: CpuClock) -> None:
+    """A worker that is never idle sees no request that it could serve at once, and its tenants mix all the same."""
+    loop = ManualLoop()
+    scheduler = Scheduler(loop, turn_s=0.000_3)
+    spinner = Guest("s", "bad/f", spin(cpu, 100))
+    scheduler.submit(spinner)
+    scheduler.submit(Guest("1", "good/f", at_once(cpu)))
+    cpu.now_ns += scheduling.MIXED_NS
+    for name, tenant in (("2", "bad"), ("3", "good"), ("4", "bad")):
+        scheduler.submit(Guest(name, f"{tenant}/f", at_once(cpu)))
+    spinner.cancel()
+    while loop.ready:
+        loop.spin()
+    burst = [Guest(str(number), "bad/f", at_once(cpu, 100)) for number in range(20)]
+    for run in burst:
+        scheduler.submit(run)
+    assert [len(run.outcomes) for run in burst] == [1] * 3 + [0] * 17
 
 
 def test_burst_of_a_tenant_that_is_alone_is_served_at_once(cpu: CpuClock) -> None:
@@ -216,7 +246,7 @@ def test_what_becomes_of_a_result_is_its_tenants_time(cpu: CpuClock) -> None:
             super().ended(result, error)
             cpu.now_ns += 5 * QUANTUM_NS
 
-    scheduler = Scheduler(ManualLoop())
+    scheduler = Scheduler(ManualLoop(), turn_s=0)
     spinning(scheduler, cpu, "a", 200)
     for number in range(3):
         scheduler.submit(Costly(str(number), "bad/f", at_once(cpu)))
@@ -334,7 +364,8 @@ def test_lone_run_keeps_its_turn_and_no_longer(cpu: CpuClock) -> None:
     assert repr(scheduler).endswith("#1"), "back in the queue, and a turn is under way"
     assert len(loop.ready) == 1
     scheduler.submit(Guest("2", "good/f", spin(cpu, 100)))
-    assert scheduler.step(end_ns=cpu.now_ns + 1_000_000).slices == 1, "one slice: somebody waits"
+    assert (cpu.now_ns, scheduler.runnable) == (2_100_000, 2), "who comes fresh has had one slice"
+    assert scheduler.step(end_ns=cpu.now_ns + 1_000_000).slices == 2, "one slice: somebody waits"
 
 
 def test_waiting_run_is_off_the_queue_until_woken(cpu: CpuClock) -> None:
@@ -403,7 +434,7 @@ def test_deadlines_that_pass_together_are_their_tenants_time(cpu: CpuClock) -> N
     assert [len(run.outcomes) for run in runs].count(1) == 3, "a turn's worth"
     good = Guest("g", "good/f", at_once(cpu))
     scheduler.submit(good)
-    assert scheduler.step() is good, "nobody waits for the others to end"
+    assert good.outcomes == [b"answer"], "nobody waits for the others to end"
     while scheduler.runnable:
         loop.spin()
     assert all(len(run.outcomes) == 1 and isinstance(run.outcomes[0], TimedOut) for run in runs)

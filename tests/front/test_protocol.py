@@ -19,6 +19,7 @@ from isolet.model import Route
 
 pytestmark = pytest.mark.anyio
 
+OTHER = "222222222222"
 GET = b"GET /fn/hello/a?b=c HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST /fn/hello/a HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED = (
@@ -519,6 +520,20 @@ async def test_pipelined_requests_are_answered_in_order_whoever_answers_them(ope
     for i in range(300):
         body = (await client.reply()).body.decode()
         assert body == (f"GET /{i}? " if i % 3 else f"/app/{i}")
+
+
+async def test_answer_waits_for_others_of_its_tenants_only(open_house: Opener) -> None:
+    house = await open_house(script=lambda _: None, targets=(target(), target("other", tenant=OTHER)))
+    clients = [await house.client() for _ in range(4)]
+    for number, client in enumerate(clients):
+        client.send(get(f"/fn/{OTHER}:other/" if number == 3 else "/fn/hello/"))
+    asked = [await house.invoker.next() for _ in clients]
+    asked.sort(key=lambda one: one.invocation.target.tenant == OTHER)
+    for one in asked:
+        one.done(outcome("done"))
+    assert sum(bool(connection.held) for connection in house.connections) == 2, "of three and of one"
+    for client in clients:
+        assert (await client.reply()).body == b'"done"'
 
 
 async def test_answers_of_one_turn_reach_every_client(open_house: Opener) -> None:

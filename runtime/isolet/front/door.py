@@ -162,7 +162,8 @@ class Door:
         # No new requests are wanted, on no connection; and whether there is time for those that are on their way.
         self.draining = False
         self.retiring = False
-        self._answered = False
+        # The tenants who had an answer in this turn of the loop, and answers that wait for its end.
+        self._answered: set[str] = set()
         self._held: list[Member] = []
         self.now_s = self.clock.monotonic_s()
         self._timer: asyncio.TimerHandle | None = None
@@ -218,16 +219,19 @@ class Door:
 
     # ── answers of one turn ─────────────────────────────────────────────────────────────────────────────────────
 
-    def holds_back(self, member: Member, data: bytes) -> bool:
+    def holds_back(self, member: Member, data: bytes, tenant: str) -> bool:
         """True if `data` is kept and written with other answers of this turn of the loop; else the caller writes it.
 
         Writing wakes the client, and where it sleeps on another processor that costs more than all the rest of the
-        write (13 µs of 18; with 32 connections to one client, a fifth of the request). So the first answer of a turn
-        is written at once, and the others together: at the turn's end, or HELD_MAX at a time.
+        write (13 µs of 18; with 32 connections to one client, a fifth of the request). So a tenant's first answer of a
+        turn is written at once, and the others together: at the turn's end, or HELD_MAX at a time. (The first of
+        each, for a turn may be another's burst: one that was ready waited a millisecond for it.)
         """
-        if not self._answered:
-            self._answered = True
-            asyncio.get_running_loop().call_soon(self._turn_ended)
+        answered = self._answered
+        if tenant not in answered:
+            if not answered:
+                asyncio.get_running_loop().call_soon(self._turn_ended)
+            answered.add(tenant)
             return False
         if len(data) > _HELD_BYTES_MAX:
             return False
@@ -238,7 +242,7 @@ class Door:
         return True
 
     def _turn_ended(self) -> None:
-        self._answered = False
+        self._answered.clear()
         if self._held:
             self._write_held()
 

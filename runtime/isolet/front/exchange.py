@@ -43,6 +43,8 @@ class Exchange:
     linger = False
     # Whether its answer is framed in chunks.
     chunked = False
+    # Whose function answers; "": none's.
+    tenant = ""
 
     def __init__(self, connection: Connection, method: bytes, head: Head) -> None:
         self.connection: Connection | None = connection
@@ -105,6 +107,7 @@ class Invoking(Exchange):
         connection = self.connection
         assert connection is not None, "only a started exchange submits"
         connection.door.counters.invocations += 1
+        self.tenant = invocation.target.tenant
         try:
             ticket = connection.door.invoker.submit(invocation, self.done)
         except Exception as error:

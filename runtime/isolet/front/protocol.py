@@ -508,7 +508,13 @@ class Connection(asyncio.Protocol):
             chunked=exchange.chunked,
         )
         # What comes next on this connection decides whether the answer may wait for others of this turn (door.py).
-        if close or self._queue or self._rest or self._receiving is not None or not door.holds_back(self, data):
+        if (
+            close
+            or self._queue
+            or self._rest
+            or self._receiving is not None
+            or not door.holds_back(self, data, exchange.tenant)
+        ):
             self.write(data)
         self.answered(exchange, close)
 
