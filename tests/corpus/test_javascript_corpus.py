@@ -218,9 +218,10 @@ def native(function: Case) -> dict[str, native_node.Outcome]:
 def test_isolet_answers_what_native_node_answers(name: str, cloud: Cloud, tmp_path: Path) -> None:
     function = case(name, tmp_path)
     expected = native(function)
-    cloud.deploy(
-        name, function.zip, Runtime=RUNTIME, Handler=function.handler, Timeout=3, **environment(function.variables)
-    )
+    # One looks at the time that is left; how long the others take on a busy machine is not what is asked here.
+    timeout_s = 3 if name == "context_probe" else 30
+    settings = {"Runtime": RUNTIME, "Handler": function.handler, "Timeout": timeout_s}
+    cloud.deploy(name, function.zip, **settings, **environment(function.variables))
     wrong = {}
     for event, value in function.events.items():
         ours, theirs = cloud.invoke(name, value), expected[event]
