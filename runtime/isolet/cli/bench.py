@@ -17,7 +17,7 @@ from .bench_claims import claims
 from .bench_compare import compare
 from .bench_copy import Copy, take
 from .bench_growth import density, metering
-from .bench_output import TIMES, show, times
+from .bench_output import OUTPUT, TIMES, finish, require_output, times
 from .client import Client
 from .credentials import TEST, Endpoint
 from .options import Verb, as_json, endpoint, write_examples
@@ -87,15 +87,25 @@ def bench() -> None:
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Plots: FILE (.svg, .png) and beside it.")
 @click.option("--csv", "csv_", type=click.Path(path_type=Path), metavar="FILE", help="Tables for spreadsheets.")
 @click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="A page with tables, plots, method.")
+@OUTPUT
 @endpoint
 @as_json
-def run(name: str, endpoint: Endpoint, as_json: bool, plot: Path | None, csv_: Path | None, **said: Any) -> None:
+def run(
+    name: str,
+    endpoint: Endpoint,
+    as_json: bool,
+    plot: Path | None,
+    csv_: Path | None,
+    output: Path | None,
+    **said: Any,
+) -> None:
     """Measure the deployed function NAME: what an invocation spends where, its four colds, and its load."""
     outputs = [(plot, ""), (csv_, ".csv"), (said["html"], ".html")]
     _require_writable(outputs)
+    require_output(output)
     with Client(endpoint) as client, Steps() as steps:
         copy = take(client, name)
-        found = _Session(client, copy, steps, said, sweep=bool(plot or said["html"])).measure()
+        found = _Session(client, copy, steps, said, sweep=bool(plot or said["html"] or output)).measure()
         steps.end()
     written = []
     if csv_:
@@ -104,12 +114,9 @@ def run(name: str, endpoint: Endpoint, as_json: bool, plot: Path | None, csv_: P
         written.append(found.write(said["html"]))
     if plot:
         written += found.save_plots(plot)
-    if as_json:
-        console.say_json(found.as_plain())
-    else:
-        show(found)
     for path in written:
         console.note(f"written: {path}")
+    finish(found, name.rpartition(":")[2], output, as_json)
 
 
 def _require_writable(outputs: Sequence[tuple[Path | None, str]]) -> None:
