@@ -11,6 +11,7 @@ import pytest
 
 from isolet import limits
 from isolet.engine import workingset
+from isolet.engine.workingset import WorkingSet
 from plane import Plane
 
 PAGE = mmap.PAGESIZE
@@ -44,13 +45,32 @@ def test_what_was_written_is_found_and_what_was_read_is_not(memory: mmap.mmap) -
 
 def test_populating_changes_no_byte(memory: mmap.mmap) -> None:
     runs = ((HEAD, 2 * PAGE), (HEAD + 8 * PAGE, PAGE))
-    assert workingset.populate(address(memory), runs)
+    assert WorkingSet(runs).populate(address(memory))
     assert memory[:] == b"\1" * len(memory)
     assert workingset.written(address(memory), len(memory)) == runs
 
 
+@pytest.mark.parametrize("number", [workingset._PROCESS_MADVISE, 100_000], ids=["in one call", "an older kernel"])
+def test_every_run_is_populated(monkeypatch: pytest.MonkeyPatch, memory: mmap.mmap, number: int) -> None:
+    monkeypatch.setattr(workingset, "_PROCESS_MADVISE", number)
+    runs = tuple((HEAD + page * PAGE, PAGE) for page in range(0, 16, 3))
+    pages = WorkingSet(runs)
+    assert pages.populate(address(memory))
+    assert workingset.written(address(memory), len(memory)) == runs
+    assert pages.populate(address(memory)), "again, with what was kept of the first time"
+
+
+def test_one_set_serves_any_number_of_memories(monkeypatch: pytest.MonkeyPatch, memory: mmap.mmap) -> None:
+    monkeypatch.setattr(workingset, "_BASES_MAX", 2)
+    pages = WorkingSet(((HEAD, PAGE),))
+    for page in range(5):
+        assert pages.populate(address(memory) + page * PAGE)
+    written = workingset.written(address(memory), len(memory))
+    assert written == ((HEAD, 5 * PAGE),)
+
+
 def test_what_is_no_memory_is_refused_not_fatal() -> None:
-    assert not workingset.populate(PAGE, ((0, PAGE),))
+    assert not WorkingSet(((0, PAGE),)).populate(PAGE)
 
 
 def test_what_a_guest_can_have_populated_is_bounded(monkeypatch: pytest.MonkeyPatch, memory: mmap.mmap) -> None:
@@ -69,7 +89,8 @@ async def test_later_isolates_are_populated_and_answer_the_same(tmp_path: Path) 
     first = await plane.invoke(target)
     loaded = plane.cache.peek(target.snapshot.digest)
     assert loaded is not None
-    assert loaded.template.written == ((300_000 // PAGE * PAGE, PAGE),)
+    assert loaded.template.written is not None
+    assert loaded.template.written.runs == ((300_000 // PAGE * PAGE, PAGE),)
     assert first.value == 7
     for _ in range(3):
         assert (await plane.invoke(target)).value == first.value

@@ -28,7 +28,7 @@ from ..errors import ArtifactCorrupt, EngineFault, GuestError, ModuleInvalid, wi
 from . import binding, workingset
 from .fingerprint import CODEGEN, fingerprint
 from .host import HostFunction, Wait
-from .workingset import Runs
+from .workingset import WorkingSet
 
 MAGIC = b"\0asm\1\0\0\0"
 
@@ -99,7 +99,7 @@ class Template:
         self.slice_fuel = limits.SLICE_FIRST_FUEL
         self.penance_ends_ns = 0
         # What an invocation wrote of its memory; None until one was looked at (workingset.py).
-        self.written: Runs | None = None
+        self.written: WorkingSet | None = None
 
     def __del__(self) -> None:
         address, self.address = self.address, 0

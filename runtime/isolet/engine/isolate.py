@@ -46,7 +46,7 @@ from .binding import (
 )
 from .engine import Code, Engine, Template
 from .host import Wait
-from .workingset import populate, written
+from .workingset import WorkingSet, written
 
 # What the guest's code yields to its driver: None (slice used up) or what it waits for.
 Step = Wait | None
@@ -219,9 +219,9 @@ class Isolate:
             raise AbiViolation("the module does not export `memory`")
         self._base = memory_data(context, frame.memory_at)
         self.born = True
-        template = self._template
-        if template.written and not populate(self._base, template.written):
-            template.written = ()
+        pages = self._template.written
+        if pages is not None and pages.runs and not pages.populate(self._base):
+            self._template.written = WorkingSet(())
         self.restore_ns = perf_counter_ns() - began_ns
 
     def _begin_handle(self, ptr: int, length: int) -> int:
@@ -431,7 +431,7 @@ class Isolate:
     def note_written(self, born_bytes: int) -> None:
         """Notes which pages this invocation wrote, for later restores of its template, once the guest is done: of the
         first `born_bytes`, the memory that every isolate is born with."""
-        self._template.written = written(self._base, min(born_bytes, self.memory_bytes))
+        self._template.written = WorkingSet(written(self._base, min(born_bytes, self.memory_bytes)))
 
     @property
     def noted(self) -> bool:

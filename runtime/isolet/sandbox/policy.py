@@ -93,6 +93,8 @@ def worker(pid: int, answered: bool) -> Policy:
         # Of an open file. (A path beside the flag would tell its size and age; in an empty root there is none.)
         "newfstatat": Checked(((Word(3, _AT_EMPTY_PATH, _AT_EMPTY_PATH),),), refuse(errno.EACCES)),
         "statx": Checked(((Word(2, _AT_EMPTY_PATH, _AT_EMPTY_PATH),),), refuse(errno.EACCES)),
+        # MADV_POPULATE_WRITE (engine/workingset.py), which the kernel takes of nobody about another process.
+        "process_madvise": _among(3, (23,)),
         # The time of last use of an artifact that is open: now.
         "utimensat": Checked(((Null(1), Null(2)),)),
         # For the link to the keeper; for the loop's own signals.
