@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
 import sys
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -113,6 +115,27 @@ def test_many_calls_at_once_each_get_their_own_reply(ends: Ends) -> None:
         async with ends(echo, echo) as (here, _):
             replies = await asyncio.gather(*(here.request("n", n) for n in range(1_000)))
             assert replies == [["n", n] for n in range(1_000)]
+
+    run(main)
+
+
+def test_error_leaves_nothing_for_the_collector() -> None:
+    async def main() -> None:
+        async def failed() -> weakref.ref[Exception]:
+            try:
+                await here.request("fail", "resize")
+            except UnknownFunction as error:
+                return weakref.ref(error)
+            raise AssertionError("it fails")
+
+        async with socket_ends(echo, echo) as (here, _):
+            gc.disable()
+            try:
+                error = await failed()
+                await asyncio.sleep(0)  # the step that woke us holds it
+                assert error() is None
+            finally:
+                gc.enable()
 
     run(main)
 

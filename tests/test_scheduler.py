@@ -499,3 +499,27 @@ def test_run_submitted_from_an_outcome_is_served(cpu: CpuClock) -> None:
     scheduler.submit(first)
     loop.spin()
     assert (first.outcomes, second.outcomes, repr(scheduler)) == ([b"spun"], [b"answer"], "idle")
+
+
+def test_interrupted_slice_is_not_charged_for_those_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processor is taken away for 5 ms in mid-slice: its tenant pays what it used, and at most QUICK_NS more."""
+    wall, used = CpuClock(), CpuClock()
+    monkeypatch.setattr(scheduling, "perf_counter_ns", wall)
+    monkeypatch.setattr(scheduling, "thread_time_ns", used)
+
+    def work(us: int, away_us: int = 0) -> Generator[None, None, bytes]:
+        used.now_ns += us * 1000
+        wall.now_ns += (us + away_us) * 1000
+        return b"answer"
+        yield None
+
+    scheduler = Scheduler(ManualLoop(), turn_s=0)
+    spinner = Guest("s", "bad/f", spin(wall, 0))
+    scheduler.submit(spinner)
+    for number in range(8):
+        scheduler.submit(Guest(str(number), "bad/f", work(100)))
+        scheduler.step()
+    scheduler.submit(Guest("late", "good/f", work(50, away_us=5_000)))
+    while scheduler.step().tenant != "good":
+        pass
+    assert scheduler._root.members["good"].deficit_ns >= QUANTUM_NS - 50_000 - scheduling.QUICK_NS

@@ -143,6 +143,7 @@ class SocketLink(asyncio.Protocol):
             raise
         finally:
             self._calls.pop(number, None)
+            del future  # an error in it holds this frame, which would hold it, until the collector comes
 
     async def notify(self, operation: str, body: Any = None) -> None:
         await self._send(NOTE, self._number(), pack([operation, body]))
@@ -318,9 +319,9 @@ async def answer(handler: Handler, operation: str, body: Any) -> tuple[int, byte
         payload = pack(await handler(operation, body))
         if len(payload) <= limits.LINK_MESSAGE_BYTES_MAX:
             return REPLY, payload
-        error: IsoletError = PayloadTooLarge(f"the reply to {operation} has {len(payload):,} bytes")
+        error: HostError | PayloadTooLarge = PayloadTooLarge(f"the reply to {operation} has {len(payload):,} bytes")
     except IsoletError as ours:
-        error = ours
+        return ERROR, pack(error_to_plain(ours))  # not kept in a variable: that would keep the frames it passed
     except Exception:
         logger.exception("the handler of %s failed", operation)
         error = HostError(f"{operation} failed; the reason is in the log")

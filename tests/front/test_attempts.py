@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 from typing import Any
 
 import msgpack
@@ -69,6 +71,22 @@ async def test_functions_error_is_its_own() -> None:
     (ended, version, payload, message), _ = await attempt(outcome(error=Raised("Bad", "no")))
     assert (ended, version, message) == ("failed", "7", "no")
     assert json.loads(payload)["errorType"] == "Bad"
+
+
+@pytest.mark.parametrize("kind", [Raised, Overloaded])
+async def test_failure_leaves_nothing_for_the_collector(kind: type[Exception]) -> None:
+    """What a failing event was lets go of itself: thousands a second of them would hold the loop for it."""
+
+    async def fails() -> weakref.ref[Exception]:
+        error = kind("Bad", "no") if kind is Raised else kind("full")
+        await attempt(outcome(error=error))
+        return weakref.ref(error)
+
+    gc.disable()
+    try:
+        assert (await fails())() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
