@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 
 .PHONY: demo test serve lint types slow bench bench-smoke interpreters clean
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml setup.py runtime/isolet/engine/_calls.c
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e '.[dev]'

@@ -107,7 +107,10 @@ FILE = "isolet.toml"
 PREFIX = "ISOLET_"
 # Variables that begin like ours and are not the server's: the client's and the toolchains'.
 OTHER_VARIABLES = frozenset(
-    {"ISOLET_CONFIG", "ISOLET_ENDPOINT", "ISOLET_CACHE", "ISOLET_ACCESS_KEY_ID", "ISOLET_SECRET_ACCESS_KEY"}
+    {
+        *("ISOLET_CONFIG", "ISOLET_ENDPOINT", "ISOLET_CACHE", "ISOLET_ACCESS_KEY_ID", "ISOLET_SECRET_ACCESS_KEY"),
+        *("ISOLET_PURE", "ISOLET_COMPILE"),
+    }
 )
 
 

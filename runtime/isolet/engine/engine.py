@@ -192,8 +192,9 @@ class Engine:
         else:
             callback = binding.FuncCallback(self._immediate(function))
             define = binding.define_func
+        callback_at = ctypes.cast(callback, ctypes.c_void_p).value
         for linker in (self._linker, self.state_linker):
-            error = define(linker, module, len(module), name, len(name), type_, callback, None, None)
+            error = define(linker, module, len(module), name, len(name), type_, callback_at, None, None)
             if error:
                 raise EngineFault(f"{function.module}.{function.name}: {binding.take_error(error)}")
         binding.functype_delete(type_)
@@ -205,7 +206,7 @@ class Engine:
         decode = struct.Struct("<" + "".join(_RAW[p] for p in function.params)).unpack
         raw_bytes = binding.VAL_RAW_BYTES * len(function.params)
         result = _RESULT.get(function.results)
-        string_at = ctypes.string_at
+        string_at = binding.string_at
 
         def callback(_env: int, caller: int, raw: int, _count: int) -> int:
             isolate = running[0]
@@ -242,7 +243,7 @@ class Engine:
                 if not isolate.born:
                     isolate.find_memory(caller)
                 isolate.host_calls += 1
-                answer = run(isolate, *decode(ctypes.string_at(args, val_bytes)))
+                answer = run(isolate, *decode(binding.string_at(args, val_bytes)))
                 if isinstance(answer, Wait):
                     isolate.wait, isolate.wait_result_at = answer, results
                 else:

@@ -16,9 +16,8 @@ Measured (2 cores, wasmtime 50.0.1): see benches/bench_isolate.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from ctypes import memmove, string_at
 from time import perf_counter_ns, thread_time_ns
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from .. import limits
 from ..errors import AbiViolation, GuestError, IsoletError, OutOfFuel, OutOfMemory, ResponseTooLarge
@@ -35,6 +34,7 @@ from .binding import (
     instantiate_now,
     linker_define,
     linker_instantiate_async,
+    memmove,
     memory_data,
     memory_data_size,
     set_fuel,
@@ -43,6 +43,7 @@ from .binding import (
     store_delete,
     store_limiter,
     store_new,
+    string_at,
 )
 from .engine import Code, Engine, Template
 from .host import Wait
@@ -55,7 +56,7 @@ T = TypeVar("T")
 _OUTCOME_BYTES_MAX = limits.PAYLOAD_BYTES_MAX + limits.ENVELOPE_BYTES_MAX
 _U32 = 0xFFFFFFFF
 # Copies of limits.py's, since every isolate reads them.
-_SLICE_FUEL = limits.SLICE_FUEL
+_SLICE_FUEL: Final = limits.SLICE_FUEL
 _SLICE_FIRST_FUEL = limits.SLICE_FIRST_FUEL
 _SLICE_FUEL_MIN = limits.SLICE_FUEL_MIN
 _SLICE_SLOW_NS = limits.SLICE_SLOW_NS
