@@ -447,6 +447,8 @@ LINK_RETRY_S_MAX = 0.2
 # A worker's records wait this long, or until there are so many, before they are folded into batches; 256 take 0.5 ms.
 RECORD_FLUSH_S = 0.1
 RECORDS_FOLD = 256
+# Or so many bytes of log lines, which one invocation may have: 2,500 short ones take 1 ms, a MiB of them 5.
+RECORDS_FOLD_BYTES = 256 * KIB
 # Waiting for a keeper that does not answer: beyond it log lines are dropped and counted; usage never is.
 RECORDS_PENDING_MAX = 50_000
 RECORDS_PENDING_BYTES_MAX = 64 * MIB

@@ -179,7 +179,7 @@ class Recorder:
         )
         if logs:
             self._raw_bytes += sum([len(entry[2]) for entry in logs])
-        if len(raw) >= limits.RECORDS_FOLD or self._raw_bytes > limits.MIB:
+        if len(raw) >= limits.RECORDS_FOLD or self._raw_bytes >= limits.RECORDS_FOLD_BYTES:
             self.fold()
         elif self._timer is None:
             self._arm(limits.RECORD_FLUSH_S)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from uuid import RFC_4122, UUID
+
+import pytest
 
 from front.house import Somebody
 from isolet.clock import ManualClock
@@ -28,12 +31,44 @@ class Idle:
         self.aborted = True
 
 
+class Writer(Idle):
+    """One whose answer has pieces still to be written."""
+
+    def __init__(self, name: str, pieces: int, film: list[str]) -> None:
+        super().__init__(0)
+        self.name, self.pieces, self.film = name, pieces, film
+
+    def go_on(self) -> None:
+        self.film.append(self.name)
+        self.pieces -= 1
+        if self.pieces:
+            self.door.in_turn(self)  # type: ignore[arg-type]
+
+    door: Door
+
+
 def make_door(clock: ManualClock, **limits: int) -> Door:
     class Nobody:
         def submit(self, invocation: object, done: object) -> object:
             raise AssertionError("nothing is invoked here")
 
     return Door(RoutingTable(), Nobody(), Somebody(), http_limits=HttpLimits(**limits), clock=clock)  # type: ignore[arg-type]
+
+
+@pytest.mark.anyio
+async def test_large_answers_take_turns_and_a_turn_of_the_loop_in_turne_piece() -> None:
+    film: list[str] = []
+    door = Writer.door = make_door(ManualClock())
+    writers = [Writer("a", 3, film), Writer("b", 2, film), Writer("c", 1, film)]
+    for writer in writers:
+        door.in_turn(writer)  # type: ignore[arg-type]
+    assert film == []
+    turns = []
+    while any(writer.pieces for writer in writers):
+        before = len(film)
+        await asyncio.sleep(0)
+        turns.append(len(film) - before)
+    assert ("".join(film), max(turns)) == ("abcaba", 1)
 
 
 def test_request_ids_are_distinct_uuids() -> None:

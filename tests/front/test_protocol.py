@@ -15,6 +15,7 @@ import pytest
 from front.house import House, Opener, Reply, echo, outcome, target
 from isolet import limits
 from isolet.errors import Overloaded, Throttled
+from isolet.front.protocol import Connection
 from isolet.model import Route
 
 pytestmark = pytest.mark.anyio
@@ -520,6 +521,64 @@ async def test_pipelined_requests_are_answered_in_order_whoever_answers_them(ope
     for i in range(300):
         body = (await client.reply()).body.decode()
         assert body == (f"GET /{i}? " if i % 3 else f"/app/{i}")
+
+
+async def test_large_answer_is_written_in_pieces_and_whole_though_its_client_closes_its_half(
+    open_house: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = "x" * 3_000_000
+    house = await open_house(script=lambda _: outcome({"statusCode": 200, "body": large}))
+    client = await house.client()
+    sizes: list[int] = []
+    write = Connection.write
+
+    def noted(self: Connection, data: bytes | memoryview) -> None:
+        sizes.append(len(data))
+        if len(sizes) == 3:
+            client.writer.write_eof()
+        write(self, data)
+
+    monkeypatch.setattr(Connection, "write", noted)
+    reply = await client.ask(GET)
+    assert (reply.status, len(reply.body)) == (200, len(large))
+    assert (max(sizes), len(sizes)) == (128 * 1024, 1 + 23)
+    assert await client.ended() == b""
+    await house.until(lambda: not house.door.connections)
+
+
+async def test_large_requests_that_come_together_begin_one_in_a_turn_of_the_loop(open_house: Opener) -> None:
+    house = await open_house()
+    turns: list[int] = []
+    begun = 0
+
+    def turn() -> None:
+        turns.append(len(house.invoker.submitted) - begun)
+
+    clients = [await house.client() for _ in range(4)]
+    for client in clients:
+        client.send(b"POST /fn/hello/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 999_999)
+    await house.until(lambda: sum(one._receiving is not None for one in house.connections) == 4)
+    for client in clients:
+        client.send(b"x")
+    while len(house.invoker.submitted) < 4:
+        begun = len(house.invoker.submitted)
+        await asyncio.sleep(0)
+        turn()
+    assert max(turns) == 1
+    for client in clients:
+        assert (await client.reply()).status == 200
+
+
+async def test_client_that_leaves_in_mid_answer_leaves_nothing(open_house: Opener) -> None:
+    house = await open_house(script=lambda _: outcome({"statusCode": 200, "body": "x" * 6_000_000}))
+    client = await house.client()
+    client.send(GET)
+    await house.until(lambda: bool(house.door.stalled))
+    (connection,) = house.connections
+    assert connection.unsent_bytes() > 1_000_000
+    client.writer.transport.abort()
+    await house.until(lambda: not house.door.connections)
+    assert connection.unsent_bytes() == 0
 
 
 async def test_answer_waits_for_others_of_its_tenants_only(open_house: Opener) -> None:

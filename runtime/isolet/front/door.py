@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -115,6 +115,8 @@ class Member(Protocol):
 
     def sweep(self, now_s: float) -> None: ...
 
+    def go_on(self) -> None: ...
+
     def unsent_bytes(self) -> int: ...
 
     def abort(self, reason: str) -> None: ...
@@ -165,6 +167,9 @@ class Door:
         # The tenants who had an answer in this turn of the loop, and answers that wait for its end.
         self._answered: set[str] = set()
         self._held: list[Member] = []
+        # Who has something large to do, in turn: a piece of an answer to be written, a request to be packed.
+        self._large: deque[Member] = deque()
+        self._turning = False
         self.now_s = self.clock.monotonic_s()
         self._timer: asyncio.TimerHandle | None = None
         # Caches of the second, see `epoch_ms`.
@@ -251,6 +256,22 @@ class Door:
         for member in held:
             if member.held:  # not written in the meantime, nor lost
                 member.write(b"")
+
+    def in_turn(self, member: Member) -> None:
+        """Has `member.go_on` called when its turn comes: one of all in a turn of the loop."""
+        self._large.append(member)
+        self._next_turn()
+
+    def _next_turn(self) -> None:
+        if self._large and not self._turning:
+            self._turning = True
+            asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._turning = False
+        member = self._large.popleft()
+        self._next_turn()
+        member.go_on()  # and perhaps comes again, behind the others
 
     # ── connections ─────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -43,6 +43,8 @@ class Exchange:
     linger = False
     # Whether its answer is framed in chunks.
     chunked = False
+    # Whether a large one has had its turn.
+    started = False
     # Whose function answers; "": none's.
     tenant = ""
 

@@ -75,6 +75,9 @@ _BLANK_LINE = b"\r\n\r\n"
 _WHOLE_BYTES = 4096
 # Bodies of waiting requests that a connection may hold before it is not read any more: the next one still comes whole.
 _WAITING_BYTES_MAX = 1024 * 1024
+# What of an answer is given to the socket at one go: 0.2 ms, where 6 MB take 4 to 15. A request with a larger body has
+# its turn, too: 6 MB are packed in 5 ms, and several that come together would begin together.
+_LARGE_BYTES = 128 * 1024
 # How many requests are started before the loop may see other connections.
 _BURST = 16
 _NO_HEAD = Head([])
@@ -131,6 +134,8 @@ class Connection(asyncio.Protocol):
         self._advance_soon = False
         # An answer that waits for the others of this turn.
         self.held = b""
+        # Of a large answer what is not yet written, whose it is, and whether the connection ends with it.
+        self._large: tuple[Exchange, memoryview, bool] | None = None
         # Data not yet parsed, since enough requests wait; reading is paused while there is some.
         self._rest = b""
         self._read_paused = False
@@ -178,6 +183,7 @@ class Connection(asyncio.Protocol):
         self._parser = None
         self._closing = True
         self._rest = self.held = b""
+        self._large = None
         waiting = [x for x in (self._active, *self._queue, self._receiving) if x is not None]
         self._active = self._receiving = None
         self._queue.clear()
@@ -187,8 +193,13 @@ class Connection(asyncio.Protocol):
             self.door.give_back(self.peer, exchange.body_bytes)
             exchange.abandon()
 
-    def eof_received(self) -> None:
-        """The client has left: the transport writes what it holds and closes."""
+    def eof_received(self) -> bool:
+        """The client has left: the transport writes what it holds and closes; after what is left of an answer."""
+        if self._large is None:
+            return False
+        exchange, rest, _ = self._large
+        self._large = exchange, rest, True
+        return True
 
     def pause_writing(self) -> None:
         self._write_paused = True
@@ -208,6 +219,8 @@ class Connection(asyncio.Protocol):
         room, self._room = self._room, None
         if room is not None and not room.done():
             room.set_result(None)
+        if self._large is not None:
+            self.door.in_turn(self)
         if self._queue or self._rest:
             self._advance()
 
@@ -465,6 +478,9 @@ class Connection(asyncio.Protocol):
                 break
             burst -= 1
             self._active = exchange = queue.popleft()
+            if exchange.body_bytes > _LARGE_BYTES:
+                self.door.in_turn(self)
+                break
             try:
                 exchange.start()
             except Exception as defect:  # of ours: it costs this connection, not the others
@@ -484,7 +500,7 @@ class Connection(asyncio.Protocol):
         self._advance_soon = False
         self._advance()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Writes `data` after what was held back."""
         held, self.held = self.held, b""
         self.transport.write(held + data if held else data)
@@ -500,6 +516,14 @@ class Connection(asyncio.Protocol):
         door = self.door
         if not door.date_line:
             door.epoch_ms()
+        if len(answer.body) > _LARGE_BYTES and not (
+            exchange.method == b"HEAD" or exchange.chunked or answer.status in wire.BODILESS
+        ):
+            length = b"content-length: %d\r\n" % len(answer.body)
+            self.write(wire.render_head(answer.status, answer.headers, door.date_line, connection, length))
+            self._large = exchange, memoryview(answer.body), close
+            door.in_turn(self)
+            return
         data = wire.render(
             answer,
             door.date_line,
@@ -517,6 +541,32 @@ class Connection(asyncio.Protocol):
         ):
             self.write(data)
         self.answered(exchange, close)
+
+    def go_on(self) -> None:
+        """The door's: its turn to start a large request, or to write the next piece of a large answer."""
+        if self._large is None:
+            if self._active is not None and self._active.body_bytes > _LARGE_BYTES and not self._active.started:
+                self._start_large(self._active)
+            return
+        if self._write_paused:
+            return  # `resume_writing` asks for it again
+        exchange, rest, close = self._large
+        piece, rest = rest[:_LARGE_BYTES], rest[_LARGE_BYTES:]
+        self._large = (exchange, rest, close) if rest else None
+        self.write(piece)
+        if not rest:
+            self.answered(exchange, close)
+        elif not self._write_paused:
+            self.door.in_turn(self)
+
+    def _start_large(self, exchange: Exchange) -> None:
+        exchange.started = True
+        try:
+            exchange.start()
+        except Exception as defect:  # as in `_advance`
+            self.logger.exception("starting an exchange failed")
+            exchange.keep_alive = False
+            exchange.answer(wire.aws_error(defect))
 
     def begin_stream(self, exchange: Exchange, status: int, headers: bytes, framing: bytes = wire.CHUNKED) -> None:
         """The head of the active exchange's answer; its chunks follow by `write_part`, its end by `end_stream`."""
@@ -597,7 +647,7 @@ class Connection(asyncio.Protocol):
         self.transport.abort()
 
     def unsent_bytes(self) -> int:
-        return self.transport.get_write_buffer_size()
+        return self.transport.get_write_buffer_size() + (0 if self._large is None else len(self._large[1]))
 
     def _pause_reading(self, paused: bool) -> None:
         if paused != self._read_paused and not self.transport.is_closing():
