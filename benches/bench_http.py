@@ -12,26 +12,7 @@ good as alone, while two workers and wasmtime's threads compete with the client;
 the start. On more cores all of them scale differently. The bare ASGI application does no work at all. The component of
 `wasmtime serve` is written by hand and as small as one can be; the same in a language's SDK is slower.
 
-What was tried (one worker, 32 connections, requests/s; the same machine, quiet):
-- each answer written as soon as it is there: 12,200. A fifth of the time was waking the client. All but the first
-  answer of a turn held back and written together (front/door.py), at most 8: 16,500; 16: 18,300; 32: 18,100; 64:
-  17,200.
-- fewer steps on the way (attributes with defaults on the class, outcomes walked only if they may be deep, tenants and
-  targets found by identity): 2,790 bytecodes a request became 2,490; in process 48 µs a request became 44.
-At one connection, until the answer is written, in process: 40 µs; the isolate freed and its usage recorded only after
-the answer 5 µs less; the next isolate restored while the client reads 6 µs less: 33.
-Refused, no difference: huge pages for malloc, a higher threshold or none for the garbage collector, other sizes of
-resident slots (those of bench_isolate.py decide). Refused as useless to others: remembering whole requests.
-In a worker's CPU time a request at 32 connections (/proc/<pid>/stat over `wrk`), on an AMD EPYC that was busy with
-other work:
-- CPU time of a slice asked of the kernel only where the clock says that it was long: 42.9 → 40.8 µs (five interleaved
-  rounds).
-- Refused: the path's eighteen files compiled by Cython as they are: 46.3 → 38.8, 1.19 × (three rounds each, one after
-  the other, not interleaved), for a build of 74 CPU-seconds. Below the 1.5 × that would be worth it.
-- Not built: a C extension for the isolate's life. A profile puts its foreign calls at a tenth to a seventh of a
-  request; that is an estimate, and so is that it would be worth less than 1.2 ×.
-`wasmtime serve` with fuel took 44 µs of CPU a request (20 its own, 24 the kernel's) and workerd 37, in one run each
-there. Two times the requests of the former on two cores would need half of its CPU time: that was not reached.
+What was tried on the way of a request is in benches/README.md, with numbers.
 """
 
 from __future__ import annotations
