@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from isolet import limits
+from isolet.engine import isolate as isolate_of
 from isolet.errors import (
     AbiViolation,
     Cancelled,
@@ -469,3 +470,49 @@ async def test_what_cannot_be_answered_is_recorded_as_the_functions_error(tmp_pa
     _, recorded = plane.notes.kept[-1]
     assert (recorded.value, recorded.error) == (None, unanswerable)
     assert recorded.usage.duration_ns > 0
+
+
+async def test_much_written_memory_is_given_back_in_steps_after_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """100 MiB at one go would hold the loop for 9 ms; a step is two."""
+    given: list[int] = []
+    give_back = isolate_of.give_back
+
+    def noted(address: int, size: int) -> None:
+        given.append(size)
+        give_back(address, size)
+
+    monkeypatch.setattr(isolate_of, "give_back", noted)
+    plane = Plane(tmp_path)
+    target = plane.target("walks", memory_mb=64)
+    await plane.cache.load(target.snapshot)
+    seen: list[tuple[int, int]] = []
+    plane.submit(target, lambda outcome: seen.append((len(given), plane.engine.live)))
+    while plane.engine.live:
+        await asyncio.sleep(0)
+    assert seen == [(0, 1)], "the answer comes first"
+    assert sum(given) == 258 * 64 * limits.KIB
+    assert max(given) == 2 * limits.MIB
+    assert plane.scheduler.runnable == 0
+
+
+@pytest.mark.parametrize("way", ["cancelled", "late"])
+async def test_a_guest_that_is_ended_gives_its_memory_back_in_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(isolate_of, "give_back", lambda address, size: given.append(size))
+    plane = Plane(tmp_path)
+    target = plane.target("walks_on", memory_mb=64, timeout_s=60 if way == "cancelled" else 0.05, fuel=limits.FUEL_MAX)
+    await plane.cache.load(target.snapshot)
+    ended: list[Outcome] = []
+    ticket = plane.submit(target, ended.append)
+    if way == "cancelled":
+        for _ in range(10):
+            await asyncio.sleep(0)
+        ticket.cancel()
+    while not ended or plane.engine.live:
+        await asyncio.sleep(0)
+    assert isinstance(ended[0].error, Cancelled if way == "cancelled" else TimedOut)
+    assert (sum(given), plane.scheduler.runnable) == (258 * 64 * limits.KIB, 0)

@@ -17,7 +17,7 @@ import asyncio
 import logging
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from math import ceil
 from os import urandom
@@ -322,6 +322,23 @@ class Attempt(Run):
             invoker.want_spare(prepared)
 
 
+class _Burial(Run):
+    """What is left of an isolate being freed, in its function's turns: nobody waits for it, and nothing ends it."""
+
+    finishing = True
+
+    def __init__(self, state: HostState, freeing: Generator[None, None, None]) -> None:
+        super().__init__(state.constants.tenant, state.constants.name, _NEVER_NS)
+        self.generator = freeing
+
+    def ended(self, result: Any, error: Exception | None) -> None:
+        if error is not None:
+            logger.error("an isolate of %s could not be freed: %s", self.function, error)
+
+
+_NEVER_NS = 2**62
+
+
 def _nobody(outcome: Outcome) -> GuestError | None:
     raise AssertionError("an invocation ends once")
 
@@ -372,6 +389,7 @@ class Invoker:
         tally: Column | None = None,
     ) -> None:
         self.engine = engine
+        engine.bury = self._bury
         self.cache = cache
         self.scheduler = scheduler
         self.recorder = recorder
@@ -424,6 +442,9 @@ class Invoker:
             self._loading.add(task)
             task.add_done_callback(self._loading.discard)
         return attempt
+
+    def _bury(self, state: HostState, freeing: Generator[None, None, None]) -> None:
+        self.scheduler.submit(_Burial(state, freeing))
 
     def _enter(self, target: Target, reserved: Reserved) -> int:
         """The slot in which an invocation is counted. Raises Throttled."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,6 +124,8 @@ class Engine:
         self.running: list[Any] = [None]
         self.frames: list[binding.Frame] = []
         self.live = 0  # isolates with a Store
+        # Runs the steps that free a large isolate, for the tenant and function that its state names. None: at once.
+        self.bury: Callable[[Any, Generator[None, None, None]], None] | None = None
         self._keep: list[object] = []  # callbacks live as long as the linker
         self._linker: int = binding.linker_new(self.address)
         # Where code finds its state: each isolate defines its own memory and globals here, over those of the one
