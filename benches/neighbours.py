@@ -1,7 +1,7 @@
 """Bad tenants, one kind each, for bench_neighbour.py: what each deploys and how it is called.
 
-Their clients run at nice 10: on a machine of their own they would take no time from the server, nor from the client
-that measures. Where a kind is a flood of requests, `wrk` sends the next as soon as the last is answered.
+Their clients take what time nobody else wants: on a machine of their own they would take none from the server, nor from
+the client that measures. Where a kind is a flood of requests, `wrk` sends the next as soon as the last is answered.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 
+import priorities
 from isolet.engine.engine import wat
 
 GUESTS = Path(__file__).parent / "guests" / "neighbours"
@@ -103,7 +104,7 @@ class Kind:
 
 @contextlib.contextmanager
 def _child(command: list[str]) -> Iterator[None]:
-    process = subprocess.Popen(["nice", "-n", "10", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(priorities.last(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield
     finally:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import os
 import socket
 import sys
 import time
@@ -56,7 +55,6 @@ class Slow:
 
 def main() -> None:
     kind, host, port, path, count = sys.argv[1:]
-    os.nice(10)
     clients = [Slow(kind, (host, int(port)), path) for _ in range(int(count))]
     now_s = time.monotonic()
     due = [(now_s + STEP_S * number / len(clients) / 4, number) for number in range(len(clients))]
