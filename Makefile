@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test serve lint types slow bench bench-smoke interpreters clean
+.PHONY: demo test serve lint types slow compiled uncompiled bench bench-smoke interpreters clean
 
 $(STAMP): pyproject.toml setup.py runtime/isolet/engine/_calls.c
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +30,12 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+
+compiled: $(STAMP)  ## compiles the path of an invocation in place: a minute, and again after every change to it
+	ISOLET_COMPILE=1 $(BIN)/python setup.py --quiet build_ext --inplace
+
+uncompiled:  ## leaves of what is compiled only what pip makes
+	find runtime -name '*.so' ! -name '_calls.*' -delete
 
 bench: $(STAMP)  ## every bench, with numbers (needs wrk)
 	for bench in benches/bench_*.py; do $(BIN)/python $$bench || exit 1; done

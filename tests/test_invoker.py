@@ -29,6 +29,7 @@ from isolet.errors import (
 from isolet.model import Outcome
 from isolet.quota import DEFAULTS
 from plane import Plane
+from sources import needs_python
 
 pytestmark = pytest.mark.anyio
 
@@ -170,6 +171,7 @@ async def test_snapshot_is_loaded_once_for_a_crowd(tmp_path: Path) -> None:
     assert len(plane.cache) == 1
 
 
+@needs_python
 async def test_snapshot_is_loaded_beside_a_spinning_guest(tmp_path: Path) -> None:
     """In turns of the loop, not seconds: a thread that loaded it would wait for the interpreter's lock."""
     plane = Plane(tmp_path)

@@ -10,7 +10,7 @@ interpreter for a quarter of a second.
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import Any, Final
 
 import msgpack
 from msgpack import unpackb
@@ -27,7 +27,10 @@ MALFORMED, UNKNOWN, NOT_GRANTED, REFUSED, NOTHING_PENDING, FAILED = -1, -2, -3, 
 
 # What the glue around a waPC guest says in the place of an operation's address (section 11): where the envelope is; its
 # length; what `__guest_call` answered; where the outcome goes. No memory has these addresses.
-WAPC_AT, WAPC_BEGIN, WAPC_END, WAPC_TAKE = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD, 0xFFFFFFFC
+WAPC_AT: Final = 0xFFFFFFFF
+WAPC_BEGIN: Final = 0xFFFFFFFE
+WAPC_END: Final = 0xFFFFFFFD
+WAPC_TAKE: Final = 0xFFFFFFFC
 
 # ── the envelope ────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -157,6 +157,9 @@ class Prepared:
 class Attempt(Run):
     """One invocation on its way through the scheduler. It is the Ticket, too."""
 
+    # mypyc wants to know which attributes end before their object.
+    __deletable__ = ("invocation",)
+
     _isolate: Isolate | None = None
     _state: HostState | None = None
     _cancelled = False
@@ -171,6 +174,7 @@ class Attempt(Run):
 
     def __init__(self, invoker: Invoker, prepared: Prepared, invocation: Invocation, done: Done) -> None:
         # What Run's own would do, without the call.
+        self.wait = self.timer = None
         self.tenant = prepared.target.tenant
         self.function = prepared.target.name
         self.deadline_ns = invocation.started_ns + prepared.timeout_ns

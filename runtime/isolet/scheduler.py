@@ -73,16 +73,17 @@ class Run:
     """
 
     scheduler: Scheduler | None = None
-    state = NEW
+    state: RunState = RunState.NEW
     cpu_ns = 0
     slices = 0
     # Whether its guest is done and its result is being made.
     finishing = False
-    wait: Wait | None = None
-    timer: Timer | None = None
     generator: Generator[Any, None, Any] | None = None
 
     def __init__(self, tenant: str, function: str, deadline_ns: int) -> None:
+        # No defaults of the class: compiled by mypyc, it would not have them, since their types are protocols.
+        self.wait: Wait | None = None
+        self.timer: Timer | None = None
         self.tenant = tenant
         self.function = function
         self.deadline_ns = deadline_ns  # on the clock of perf_counter_ns

@@ -508,7 +508,8 @@ def make_worker(config: Config, tally: Column | None = None, paths: Paths = Mapp
 def http_server(config: Config, worker: Worker) -> HttpServer:
     settings = uvicorn.Config(
         worker.app,
-        http=protocol_factory(worker.door) if worker.passing is not None else inner_factory(worker.door),
+        # It asks for a class, and calls what it is given.
+        http=protocol_factory(worker.door) if worker.passing is not None else inner_factory(worker.door),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         access_log=False,

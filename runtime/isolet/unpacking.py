@@ -119,6 +119,7 @@ def unpacking(raw: bytes) -> Generator[None, None, tuple[Any, Rendered]]:
     """`abi.unpack_outcome` in steps: the value, and its JSON. Raises what that raises."""
     rendered = Rendered()
     walk = _Walk(raw, rendered)
+    outcome: Any
     try:
         if raw.startswith(b"\x81\xa2ok"):
             value, end = yield from walk.value(4, limits.OUTCOME_DEPTH_MAX - 1)

@@ -182,7 +182,7 @@ class House:
         invoker: Scripted,
         clock: ManualClock,
         app: Any,
-        factory: Callable[[Door], type[Connection]] = protocol_factory,
+        factory: Callable[[Door], Callable[..., Connection]] = protocol_factory,
         listening: socket.socket | None = None,
     ) -> None:
         self.door = door
@@ -195,13 +195,15 @@ class House:
         self.port = 0 if listening else self._socket.getsockname()[1]
         house = self
 
-        class Watched(factory(door)):  # type: ignore[misc]
-            def __init__(self, **given: Any) -> None:
-                super().__init__(**given)
-                house.connections.append(self)
+        make = factory(door)
+
+        def watched(**given: Any) -> Connection:
+            connection = make(**given)
+            house.connections.append(connection)
+            return connection
 
         config = uvicorn.Config(
-            app, http=Watched, lifespan="off", log_config=None, access_log=False, server_header=False, loop="none"
+            app, http=watched, lifespan="off", log_config=None, access_log=False, server_header=False, loop="none"
         )
         self.server = uvicorn.Server(config)
 

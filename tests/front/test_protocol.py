@@ -17,6 +17,7 @@ from isolet import limits
 from isolet.errors import Overloaded, Throttled
 from isolet.front.protocol import Connection
 from isolet.model import Route
+from sources import needs_python
 
 pytestmark = pytest.mark.anyio
 
@@ -523,6 +524,7 @@ async def test_pipelined_requests_are_answered_in_order_whoever_answers_them(ope
         assert body == (f"GET /{i}? " if i % 3 else f"/app/{i}")
 
 
+@needs_python
 async def test_large_answer_is_written_in_pieces_and_whole_though_its_client_closes_its_half(
     open_house: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1047,6 +1049,7 @@ async def test_shutdown_lets_the_application_finish(open_house: Opener) -> None:
     assert await client.ended() == b""
 
 
+@needs_python
 async def test_defect_while_starting_costs_one_connection_only(house: House, caplog: pytest.LogCaptureFixture) -> None:
     other = await house.client()
     assert (await other.ask(GET)).status == 200

@@ -14,6 +14,7 @@ from isolet.errors import AbiViolation, GuestError, Raised
 from isolet.front import events
 from isolet.front.shape import Shape, text
 from isolet.front.wire import Answer
+from sources import needs_python
 
 RESULT = {"statusCode": 200, "headers": {"content-type": "text/html"}, "body": "<p>"}
 
@@ -99,6 +100,7 @@ def test_errors_are_raised_as_ever() -> None:
         taught().answer(msgpack.packb({"error": {"type": "Error", "message": "no"}}))
 
 
+@needs_python
 def test_function_whose_answers_begin_otherwise_each_time_is_left_alone() -> None:
     shape = Shape()
     for number in range(100):

@@ -14,6 +14,7 @@ from isolet import abi, limits
 from isolet.errors import TimedOut
 from isolet.model import Capabilities, Served, Target
 from plane import Plane
+from sources import needs_python
 
 ANY = Capabilities(invoke=("*",))
 
@@ -169,6 +170,7 @@ def test_the_callers_deadline_is_the_callees_too(tmp_path: Path) -> None:
     run(tmp_path, main)
 
 
+@needs_python
 def test_a_callee_is_told_its_callers_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[int] = []
     pack = abi.pack_envelope

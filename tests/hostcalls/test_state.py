@@ -9,8 +9,10 @@ import msgpack
 
 from hostcalls.double import CREATE, DIRECTORY, READ, TMP, WRITE, Guest, constants
 from isolet.hostcalls.state import HostState
+from sources import needs_python
 
 
+@needs_python
 def test_a_state_holds_nothing_at_birth() -> None:
     state = HostState(constants())
     made = [name for name in HostState.__slots__ if getattr(state, name) is not None]

@@ -18,6 +18,9 @@ from isolet.lab import load, phases, stamps
 from isolet.recorder import Recorder
 from isolet.server import embedded
 from laboratory import HTTP_WAT
+from sources import needs_python
+
+pytestmark = needs_python
 
 
 async def _measured(directory: Path) -> phases.Phases:

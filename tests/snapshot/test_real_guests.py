@@ -28,6 +28,9 @@ from isolet.snapshot.instrument import Instrumented, instrument
 from isolet.snapshot.rewrite import rewrite
 from isolet.snapshot.sections import Module, parse
 from running import ROOT, Guest, http_event
+from sources import needs_python
+
+pytestmark = needs_python
 
 FUNCTIONS = ROOT / "functions"
 LOG_LINE = '192.0.2.{n} - - [10/Oct/2000:13:{n:02}:36 -0700] "GET /page/{n} HTTP/1.0" 200 2326\n'

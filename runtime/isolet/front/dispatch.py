@@ -8,7 +8,7 @@ secrets.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httptools
 
@@ -82,7 +82,7 @@ def _origin_form(method: bytes, url: bytes, head: Head) -> tuple[bytes, Head]:
             raise MalformedRequest("the request target * is for OPTIONS only")
         return url, head
     try:
-        parsed = httptools.parse_url(url)
+        parsed: Any = httptools.parse_url(url)  # what a URL may lack is not in its types
     except httptools.HttpParserInvalidURLError:
         raise MalformedRequest("the request target is no path and no URL") from None
     if parsed.schema.lower() not in (b"http", b"https") or not parsed.host or parsed.userinfo:

@@ -103,7 +103,10 @@ class Invoking(Exchange):
     """An exchange that is an invocation: it holds the ticket, and cancels it when the client leaves."""
 
     request_id = ""
-    ticket: Ticket | None = None
+
+    def __init__(self, connection: Connection, method: bytes, head: Head) -> None:
+        super().__init__(connection, method, head)
+        self.ticket: Ticket | None = None
 
     def submit(self, invocation: Invocation) -> None:
         connection = self.connection
@@ -171,6 +174,7 @@ class HttpExchange(Invoking):
 
     def __init__(self, connection: Connection, method: bytes, head: Head, match: Match, query: bytes) -> None:
         self.connection = connection
+        self.ticket = None
         self.method = method
         self.head = head
         self.match = match

@@ -10,8 +10,9 @@ Laws:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from ..errors import IsoletError, MalformedRequest
 from ..roster import peer_pid
@@ -75,6 +76,6 @@ class InnerConnection(Connection):
 _source_part = lru_cache(maxsize=1024)(events.source_part)
 
 
-def inner_factory(door: Door) -> type[InnerConnection]:
+def inner_factory(door: Door) -> Callable[..., InnerConnection]:
     """As `protocol_factory`, for a worker that is not the door."""
-    return type("InnerConnection", (InnerConnection,), {"door": door})
+    return partial(InnerConnection, door)

@@ -18,7 +18,7 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Generator
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, unquote
 
 from .. import limits, lineage, report
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from .head import Head
     from .protocol import Connection
 
-PREFIX = "/2015-03-31/functions/"
-SUFFIX = "/invocations"
+PREFIX: Final = "/2015-03-31/functions/"
+SUFFIX: Final = "/invocations"
 # Precedent: Lambda, "up to 3,583 bytes of base64-encoded data".
 CLIENT_CONTEXT_BYTES_MAX = 3_583
 
@@ -61,11 +61,11 @@ class InvokeExchange(SignedInvoking):
     prefix = PREFIX
     suffix = SUFFIX
     kinds: tuple[str, ...] = ("Event", "RequestResponse", "DryRun")
-    # Who reads the answer as it is written.
-    reader: Reader | None = None
 
     def __init__(self, connection: Connection, method: bytes, head: Head, path: str, query: bytes) -> None:
         super().__init__(connection, method, head)
+        # Who reads the answer as it is written.
+        self.reader: Reader | None = None
         self.path = path
         self.query = query
         self._tail = False

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .. import eventstream, report
 from ..errors import GuestError
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from .head import Head
     from .protocol import Connection
 
-PREFIX = "/2021-11-15/functions/"
-SUFFIX = "/response-streaming-invocations"
+PREFIX: Final = "/2021-11-15/functions/"
+SUFFIX: Final = "/response-streaming-invocations"
 # Lambda's separator between what an HTTP answer's head says and its body.
 _SEPARATOR = bytes(8)
 _TYPE = f"content-type: {eventstream.CONTENT_TYPE}\r\n".encode("ascii")
@@ -44,7 +44,7 @@ class StreamInvokeExchange(InvokeExchange):
 
     prefix = PREFIX
     suffix = SUFFIX
-    kinds = ("RequestResponse", "DryRun")
+    kinds: tuple[str, ...] = ("RequestResponse", "DryRun")
 
     def __init__(self, connection: Connection, method: bytes, head: Head, path: str, query: bytes) -> None:
         super().__init__(connection, method, head, path, query)

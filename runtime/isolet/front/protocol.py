@@ -49,6 +49,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, cast
 
 import httptools
@@ -83,20 +84,21 @@ _BURST = 16
 _NO_HEAD = Head([])
 
 
-class Connection(asyncio.Protocol):
+class Connection:
     """One connection. The subclass that `protocol_factory` makes has the door; uvicorn makes the instances."""
 
-    door: Door
     # Who signed what is being received, where somebody whom we believe has asked already (inner.py).
     vouched: Caller | None = None
 
     def __init__(
         self,
+        door: Door,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
+        self.door = door
         self.config = config
         self.server_state = server_state
         self.app_state = app_state
@@ -696,6 +698,6 @@ class Connection(asyncio.Protocol):
         return self._credit_s < -limits.SWEEP_S
 
 
-def protocol_factory(door: Door) -> type[Connection]:
+def protocol_factory(door: Door) -> Callable[..., Connection]:
     """The class for `uvicorn.Config(http=…)`: connections of one door."""
-    return type("DoorConnection", (Connection,), {"door": door})
+    return partial(Connection, door)

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from .. import abi
 from ..engine.isolate import Isolate
+from ..errors import ConfigInvalid
 from ..front.protocol import Connection
 from ..invoker import Attempt, Invoker, Prepared
 from ..model import Invocation
@@ -131,7 +132,12 @@ def _after(stamps: Stamps, name: str, function: Callable[..., Any]) -> Callable[
 
 @contextlib.contextmanager
 def installed(stamps: Stamps) -> Iterator[None]:
-    """While the block lasts, invocations are stamped. For one invocation at a time, on connections made meanwhile."""
+    """While the block lasts, invocations are stamped. For one invocation at a time, on connections made meanwhile.
+
+    Raises ConfigInvalid where the path is compiled (setup.py): its functions are nobody's to replace.
+    """
+    if not abi.__file__.endswith(".py"):
+        raise ConfigInvalid("the path of an invocation is compiled here, and takes no stamps; set ISOLET_PURE=1")
     received, submitted = Connection.data_received, Invoker.submit
     packed, started = abi.pack_envelope, Attempt.start
 
