@@ -17,7 +17,8 @@ It measures the server, not who gets a processor: the good client is a real-time
 nobody else wants, and all of the bench, the server with it, goes before other work on the machine, where we are root
 and Linux has it (priorities.py; when the good client had a nice value, which is weight that the worker's session has
 to pay for, a worker that was ready waited for 30 to 70 ms beside somebody else's compiler). What remains of it is
-noted: how long the worker was ready to run and did not.
+noted: how long the worker was ready to run and did not; with `--tries`, a round in which that was more than a fiftieth
+is measured again, alone and beside alike, and the one in which it was least counts.
 
 How a reader could be misled: with one worker nobody can step aside to another. On two cores the keeper and the worker
 share them with all clients even so; on a machine of their own the clients would take nothing from anybody. The good
@@ -58,6 +59,8 @@ from servers import environment, free_port, require_wrk, served
 GOOD, BAD = "111122223333", "444455556666"
 CONNECTIONS = 32
 WARM_S = 0.5
+# A round is quiet if its worker waited for a processor for no more of it.
+QUIET_PART = 0.02
 # Of the flood of events.
 EVENTS = 100_000
 RETRY_S = 5
@@ -151,8 +154,9 @@ HEADER = f"{'':<34}{'p50 µs':>16}{'p99 µs':>18}{'':<12}{'lag ms':>18}{'':>11}\
 class Measured:
     """What a round measures: the good tenant's answers."""
 
-    def __init__(self, good: Account, rate: float, seconds: float, smoke: bool = False) -> None:
+    def __init__(self, good: Account, rate: float, seconds: float, smoke: bool = False, tries: int = 1) -> None:
         self._smoke = smoke
+        self.tries = tries
         self._once: Round | None = None
         self.port = good.port
         self.seconds = seconds
@@ -180,6 +184,15 @@ class Measured:
         return self._once
 
     def round(self, measure: Callable[[], tuple[list[float], int, float]] | None = None) -> Round:
+        """The first in which the worker was hardly kept from its processor, or of all the one in which it was least."""
+        tried: list[Round] = []
+        while len(tried) < self.tries:
+            tried.append(self._round(measure))
+            if tried[-1].unscheduled <= QUIET_PART * 1000 * self.seconds:
+                break
+        return min(tried, key=lambda one: one.unscheduled)
+
+    def _round(self, measure: Callable[[], tuple[list[float], int, float]] | None) -> Round:
         workers = priorities.loops(self.port)
         before, waited_ms = Scrape(self.port).lag(), priorities.waited_ms(workers)
         latencies, failed, late = (measure or self.answers)()
@@ -353,6 +366,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=4.0, help="of a round (default %(default)s)")
     parser.add_argument("--rate", type=float, default=250.0, help="good's requests a second (default %(default)s)")
+    parser.add_argument("--tries", type=int, default=1, help="of a round, until it is quiet (default %(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="of the server (default %(default)s)")
     parser.add_argument("--only", action="append", help="kinds whose name has this in it; `events` for the queue")
     parser.add_argument("--json", type=Path, help="where the result goes (default benches/results/<date>-….json)")
@@ -364,14 +378,14 @@ def main() -> None:
     chosen = [kind for kind in KINDS if not parsed.only or any(word in kind.name for word in parsed.only)]
     count = 200 if parsed.smoke else EVENTS
     with town(parsed.workers, parsed.smoke, chosen) as (good, street, arrivals):
-        measured = Measured(good, parsed.rate, parsed.seconds, parsed.smoke)
+        measured = Measured(good, parsed.rate, parsed.seconds, parsed.smoke, parsed.tries)
         measured.answers()  # not counted
         print(HEADER)
         rows = [beside(kind, street, measured, parsed.rounds) for kind in chosen]
         if not parsed.only or "events" in parsed.only:
             events = Events(good, arrivals, 20, parsed.seconds)
             rows += queue(street, measured, events, parsed.rounds, count)
-    settings = {name: getattr(parsed, name) for name in ("rounds", "seconds", "rate", "workers")}
+    settings = {name: getattr(parsed, name) for name in ("rounds", "seconds", "rate", "tries", "workers")}
     path = write_result("neighbour", parsed, settings=settings, events=count, rows=[row.as_json() for row in rows])
     if path is not None:
         failures = [row.name for row in rows if row.ratio("p99") > 1.5]
