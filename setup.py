@@ -53,4 +53,4 @@ if compile_all and not {"egg_info", "dist_info"} & set(sys.argv):
     paths = [f"runtime/isolet/{module}.py" for module in COMPILED]
     extensions += mypycify([*options, *paths], opt_level="3", debug_level="0", group_name="isolet")
 
-setup(ext_modules=extensions, setup_requires=["mypy>=1.13"] if compile_all else [])
+setup(ext_modules=extensions, setup_requires=["mypy>=2.4"] if compile_all else [])
