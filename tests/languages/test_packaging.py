@@ -27,9 +27,9 @@ def test_a_wheel_holds_the_sdks_and_the_templates(tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"  # a build leaves files beside the sources
     checkout.mkdir()
     for name in ("runtime", "sdk"):
-        ignored = shutil.ignore_patterns("*.egg-info", "__pycache__")
+        ignored = shutil.ignore_patterns("*.egg-info", "__pycache__", "*.so")
         shutil.copytree(ROOT / name, checkout / name, symlinks=True, ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, checkout / name)
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--disable-pip-version-check"]
     subprocess.run([*pip, "--wheel-dir", tmp_path, checkout], check=True)
@@ -43,3 +43,4 @@ def test_a_wheel_holds_the_sdks_and_the_templates(tmp_path: Path) -> None:
     for language in starter.LANGUAGES:
         expected |= {f"{here}/templates/{language}/{file.name}" for file in (starter.TEMPLATES / language).iterdir()}
     assert expected <= names, expected - names
+    assert any(name.startswith("isolet/engine/_calls.") and name.endswith(".so") for name in names), "compiled here"
