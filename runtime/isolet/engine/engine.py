@@ -117,7 +117,8 @@ class Engine:
         configure(config, settings)
         if settings.pooling:
             _pools(config, settings)
-            workingset.prepare()
+            if not settings.alone:  # a builder restores nothing twice, and holds no descriptor without need
+                workingset.prepare()
         self._engine = wasmtime.Engine(config)
         self.address: int = ctypes.cast(self._engine.ptr(), ctypes.c_void_p).value or 0
         self.tables_max = settings.tables_max
