@@ -32,6 +32,9 @@ _calls: Any = None
 with contextlib.suppress(ImportError):  # it need not be compiled
     _calls = importlib.import_module("._calls", __package__)
 
+# Whether they are: for reports.
+are_compiled: Final = _calls is not None
+
 _library = ctypes.PyDLL(str(_public.filename))
 _RESULTS: Final = {None: "v", c_void_p: "p", c_bool: "b", c_size_t: "u", c_uint64: "u"}
 

@@ -7,9 +7,11 @@ import importlib.metadata
 import os
 import platform
 import re
+import sys
 from pathlib import Path
 from typing import Any, Final
 
+from ..engine import binding, isolate
 from ..engine.advisories import loaded
 
 _PACKAGES: Final = ("isolet", "wasmtime", "uvicorn", "uvloop", "httptools", "msgpack", "starlette", "hdrhistogram")
@@ -28,11 +30,19 @@ def describe() -> dict[str, Any]:
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "kernel": f"{platform.system()} {platform.release()}",
         "load_before": [round(figure, 2) for figure in os.getloadavg()],
-        "python": platform.python_version(),
+        "python": " ".join(sys.version.split()),  # which build: they differ by a tenth of a request
+        "compiled": compiled(),
         "wasmtime_library": ".".join(map(str, loaded()[0])),
         "versions": versions,
         "date": datetime.date.today().isoformat(),
     }
+
+
+def compiled() -> str:
+    """Which form of isolet runs: nothing compiled, its calls of wasmtime, or the whole path of an invocation."""
+    if not str(isolate.__file__).endswith(".py"):
+        return "the path of an invocation"
+    return "calls of wasmtime" if binding.are_compiled else "nothing"
 
 
 def cpu_model() -> str:
