@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .bench_compare import comparison_tables
+from .bench_compare import add_comparison
 from .bench_output import OUTPUT, benches, cache, finish, require_output
 from .options import Verb, as_json
 from .steps import Steps
@@ -68,18 +68,20 @@ def _report(court: Court, settings: dict[str, Any]) -> Report:
     found = court.claims()
     columns = ["claim", "target", "found", "isolet", "the other", "holds"]
     contenders = [*court.hello, *court.state]
-    return Report(
+    report = Report(
         title="What isolet claims, and what was found",
         command=" ".join(["isolet", *sys.argv[1:]]),
         settings=settings,
         method=_METHOD,
-        tables=[Table("Claims", columns, [_row(claim) for claim in found]), *comparison_tables(contenders)],
+        tables=[Table("Claims", columns, [_row(claim) for claim in found])],
         data={
             "claims": [claim.as_plain() for claim in found],
             "contenders": [contender.as_plain() for contender in contenders],
             "density": court.grown.as_plain(),
         },
     )
+    add_comparison(report, contenders)
+    return report
 
 
 def _row(claim: Claim) -> list[str]:

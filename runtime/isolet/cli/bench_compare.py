@@ -136,7 +136,6 @@ def _list_peers(found: Sequence[Peer], as_json: bool) -> None:
 
 
 def _comparison(contenders: Sequence[Contender], settings: dict[str, Any]) -> Report:
-    from ..lab import plots
     from ..lab.report import Report
 
     report = Report(
@@ -147,13 +146,23 @@ def _comparison(contenders: Sequence[Contender], settings: dict[str, Any]) -> Re
         tables=_summaries(contenders),
         data={"contenders": [contender.as_plain() for contender in contenders]},
     )
-    for (work, language, kind), group in _groups(contenders).items():
+    add_comparison(report, contenders)
+    return report
+
+
+def add_comparison(report: Report, contenders: Sequence[Contender]) -> None:
+    """A table for each work, language and kind of peer, and a picture for each load."""
+    from ..lab import plots
+
+    groups: dict[tuple[str, str, str], list[Contender]] = {}
+    for contender in contenders:
+        groups.setdefault((contender.work.name, contender.language, contender.peer.kind), []).append(contender)
+    for (work, language, kind), group in groups.items():
         table, bars = _comparison_table(work, language, kind, group)
         report.tables.append(table)
         for what, rates in bars.items():
             title = f"{work}-{language}-{what}".replace(" ", "-")
             report.figures[title] = partial(plots.bars, rates, "a second", title)
-    return report
 
 
 def _summaries(contenders: Sequence[Contender]) -> list[Table]:
@@ -176,18 +185,6 @@ def _summaries(contenders: Sequence[Contender]) -> list[Table]:
                 rows[-1].append(f"{estimate(single.medians).value:,.0f}" if single and single.medians else "—")
         found.append(Table(f"Medians in {language}, µs, one at a time", ["peer", "how", "instance", *works], rows))
     return found
-
-
-def comparison_tables(contenders: Sequence[Contender]) -> list[Table]:
-    """A table for each work, language and kind of peer."""
-    return [_comparison_table(*key, group)[0] for key, group in _groups(contenders).items()]
-
-
-def _groups(contenders: Sequence[Contender]) -> dict[tuple[str, str, str], list[Contender]]:
-    groups: dict[tuple[str, str, str], list[Contender]] = {}
-    for contender in contenders:
-        groups.setdefault((contender.work.name, contender.language, contender.peer.kind), []).append(contender)
-    return groups
 
 
 def _comparison_table(
