@@ -129,23 +129,39 @@ class Row:
             "beside": [vars(one) for one in self.beside],
         }
 
-    def line(self) -> str:
-        def median(rounds: Sequence[Round], what: str) -> float:
-            return statistics.median(getattr(one, what) for one in rounds)
+    def cells(self) -> list[str]:
+        """As the README's table has it."""
+        medians = {what: (_median(self.alone, what), _median(self.beside, what)) for what in ("p50", "p99")}
+        return [
+            self.name,
+            *(f"{alone:,.0f} → {beside:,.0f}" for alone, beside in medians.values()),
+            f"{self.ratio('p99'):.2f}",
+            f"{statistics.median(one.lag['p99'] for one in self.beside):.1f}",
+            f"{_median(self.beside, 'unscheduled'):,.0f}",
+        ]
 
+    def line(self) -> str:
         def lag(percent: str) -> float:
             return statistics.median(one.lag[percent] for one in self.beside)
 
         failed = sum(one.failed for one in self.beside)
         return (
-            f"{self.name:<34}{median(self.alone, 'p50'):>8,.0f}{median(self.beside, 'p50'):>8,.0f}"
-            f"{median(self.alone, 'p99'):>9,.0f}{median(self.beside, 'p99'):>9,.0f}   × {self.ratio('p99'):<7.2f}"
+            f"{self.name:<34}{_median(self.alone, 'p50'):>8,.0f}{_median(self.beside, 'p50'):>8,.0f}"
+            f"{_median(self.alone, 'p99'):>9,.0f}{_median(self.beside, 'p99'):>9,.0f}   × {self.ratio('p99'):<7.2f}"
             f"{lag('p50'):>6.1f}{lag('p99'):>7.1f}{max(one.lag['max'] for one in self.beside):>8.0f}"
-            + f"{median(self.beside, 'unscheduled'):>9,.0f}"
+            + f"{_median(self.beside, 'unscheduled'):>9,.0f}"
             + (f"   {failed} failed" if failed else "")
         )
 
 
+def _median(rounds: Sequence[Round], what: str) -> float:
+    return statistics.median(getattr(one, what) for one in rounds)
+
+
+COLUMNS = (
+    *("the bad tenant", "good's median, µs, alone → beside", "good's 99th percentile, µs, alone → beside", "ratio"),
+    *("the loop's lag, p99, ms", "the worker waited for a processor, ms"),
+)
 HEADER = f"{'':<34}{'p50 µs':>16}{'p99 µs':>18}{'':<12}{'lag ms':>18}{'':>11}\n{'beside':<34}" + (
     f"{'alone':>8}{'beside':>8}{'alone':>9}{'beside':>9}{'':<12}{'p50':>6}{'p99':>7}{'max':>8}  waits ms"
 )
@@ -386,7 +402,9 @@ def main() -> None:
             events = Events(good, arrivals, 20, parsed.seconds)
             rows += queue(street, measured, events, parsed.rounds, count)
     settings = {name: getattr(parsed, name) for name in ("rounds", "seconds", "rate", "tries", "workers")}
-    path = write_result("neighbour", parsed, settings=settings, events=count, rows=[row.as_json() for row in rows])
+    table = {"title": "A good tenant beside bad ones", "columns": COLUMNS, "rows": [row.cells() for row in rows]}
+    as_json = [row.as_json() for row in rows]
+    path = write_result("neighbour", parsed, settings=settings, events=count, tables=[table], rows=as_json)
     if path is not None:
         failures = [row.name for row in rows if row.ratio("p99") > 1.5]
         print(f"above 1.5 ×: {', '.join(failures) or 'none'}")
