@@ -100,9 +100,12 @@ def run(
     **said: Any,
 ) -> None:
     """Measure the deployed function NAME: what an invocation spends where, its four colds, and its load."""
+    from ..lab.stamps import require_sources
+
     outputs = [(plot, ""), (csv_, ".csv"), (said["html"], ".html")]
     _require_writable(outputs)
     require_output(output)
+    require_sources()
     with Client(endpoint) as client, Steps() as steps:
         copy = take(client, name)
         found = _Session(client, copy, steps, said, sweep=bool(plot or said["html"] or output)).measure()

@@ -130,14 +130,22 @@ def _after(stamps: Stamps, name: str, function: Callable[..., Any]) -> Callable[
     return call
 
 
+def require_sources() -> None:
+    """Raises ConfigInvalid if nothing could be stamped here."""
+    if not abi.__file__.endswith(".py"):
+        raise ConfigInvalid(
+            "the path of an invocation is compiled here, and takes no stamps; run this with ISOLET_PURE=1 in the "
+            "environment, which measures the Python sources"
+        )
+
+
 @contextlib.contextmanager
 def installed(stamps: Stamps) -> Iterator[None]:
     """While the block lasts, invocations are stamped. For one invocation at a time, on connections made meanwhile.
 
     Raises ConfigInvalid where the path is compiled (setup.py): its functions are nobody's to replace.
     """
-    if not abi.__file__.endswith(".py"):
-        raise ConfigInvalid("the path of an invocation is compiled here, and takes no stamps; set ISOLET_PURE=1")
+    require_sources()
     received, submitted = Connection.data_received, Invoker.submit
     packed, started = abi.pack_envelope, Attempt.start
 
