@@ -178,12 +178,15 @@ class House:
     def invoker(self, files: Mapping[str, bytes], asked: Asked | None = None) -> Invoker:
         cache = SnapshotCache(self.engine, self.artifacts, self._rebuild, lambda digest: files)
         scheduler = Scheduler(asyncio.get_running_loop())
-        return Invoker(
+        invoker = Invoker(
             *(self.engine, cache, scheduler, _Notes()),
             concurrency_tenant_max=100,
             spares_max=0,
             upward=lambda tenant: _Above(asked),
         )
+        # Large isolates are freed at once: each invocation has a loop of its own.
+        self.engine.bury = None
+        return invoker
 
     async def _rebuild(self, digest: str) -> SnapshotInfo:
         raise AssertionError("a state that was just stored is missing")

@@ -67,7 +67,15 @@ class Notes:
 class Plane:
     """One worker's invocations, without door and keeper. Made on a running event loop."""
 
-    def __init__(self, directory: Path, *, concurrency: int = 1000, isolates_max: int = 1100, spares: int = 0) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        concurrency: int = 1000,
+        isolates_max: int = 1100,
+        spares: int = 0,
+        in_steps: bool = False,
+    ) -> None:
         self.engine = engine(isolates_max)
         self.artifacts = Artifacts(directory / "artifacts", read_key(directory / "key"), self.engine.fingerprint)
         self.rebuilt: list[str] = []
@@ -89,6 +97,9 @@ class Plane:
             upward=self._upward,
             tally=self.tally.column(0),
         )
+        if not in_steps:
+            # Large isolates are freed at once: the engine is shared with other tests, whose loops are other ones.
+            self.engine.bury = None
         self._targets: dict[tuple[str, str], Target] = {}
         self._guests: dict[str, str] = {}
 

@@ -8,6 +8,7 @@ import os
 import random
 import weakref
 from collections import Counter
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -486,7 +487,7 @@ async def test_much_written_memory_is_given_back_in_steps_after_the_answer(
         give_back(address, size)
 
     monkeypatch.setattr(isolate_of, "give_back", noted)
-    plane = Plane(tmp_path)
+    plane = Plane(tmp_path, in_steps=True)
     target = plane.target("walks", memory_mb=64)
     await plane.cache.load(target.snapshot)
     seen: list[tuple[int, int]] = []
@@ -505,7 +506,7 @@ async def test_a_guest_that_is_ended_gives_its_memory_back_in_steps(
 ) -> None:
     given: list[int] = []
     monkeypatch.setattr(isolate_of, "give_back", lambda address, size: given.append(size))
-    plane = Plane(tmp_path)
+    plane = Plane(tmp_path, in_steps=True)
     target = plane.target("walks_on", memory_mb=64, timeout_s=60 if way == "cancelled" else 0.05, fuel=limits.FUEL_MAX)
     await plane.cache.load(target.snapshot)
     ended: list[Outcome] = []
@@ -518,3 +519,39 @@ async def test_a_guest_that_is_ended_gives_its_memory_back_in_steps(
         await asyncio.sleep(0)
     assert isinstance(ended[0].error, Cancelled if way == "cancelled" else TimedOut)
     assert (sum(given), plane.scheduler.runnable) == (258 * 64 * limits.KIB, 0)
+
+
+async def test_freeing_that_is_dropped_half_way_frees_the_rest(tmp_path: Path) -> None:
+    plane = Plane(tmp_path)
+    target = plane.target("walks", memory_mb=64)
+    await plane.cache.load(target.snapshot)
+    dropped: list[int] = []
+
+    def bury(state: object, freeing: Generator[None, None, None]) -> None:
+        dropped.append(plane.engine.live)
+        freeing.close()
+
+    plane.engine.bury = bury
+    assert (await plane.invoke(target)).error is None
+    assert dropped == [1]
+    assert plane.engine.live == 0
+
+
+def test_who_is_freed_when_no_loop_runs_is_freed_at_once(tmp_path: Path) -> None:
+    async def made() -> Plane:
+        return Plane(tmp_path, in_steps=True)
+
+    plane = asyncio.run(made())
+    steps: list[str] = []
+
+    def freeing() -> Generator[None, None, None]:
+        try:
+            yield None
+        finally:
+            steps.append("freed")
+
+    generator = freeing()
+    next(generator)
+    assert plane.engine.bury is not None
+    plane.engine.bury(None, generator)
+    assert steps == ["freed"]

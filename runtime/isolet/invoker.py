@@ -448,7 +448,12 @@ class Invoker:
         return attempt
 
     def _bury(self, state: HostState, freeing: Generator[None, None, None]) -> None:
-        self.scheduler.submit(_Burial(state, freeing))
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:  # there will be no turns
+            freeing.close()
+        else:
+            self.scheduler.submit(_Burial(state, freeing))
 
     def _enter(self, target: Target, reserved: Reserved) -> int:
         """The slot in which an invocation is counted. Raises Throttled."""
