@@ -43,7 +43,9 @@ def _replaced(found: re.Match[str]) -> str:
     lines = [columns, *([row[place] for place in places] for row in table["rows"])]
     rows = [f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines]
     rule = "|" + "---|" * len(columns)
-    return f"<!-- {found['path']}: {found['what']} -->\n\n" + "\n".join([rows[0], rule, *rows[1:]]) + "\n"
+    # Where there was no table yet, the match has taken the empty line that is to follow it.
+    end = "\n" if found["old"] else "\n\n"
+    return f"<!-- {found['path']}: {found['what']} -->\n\n" + "\n".join([rows[0], rule, *rows[1:]]) + end
 
 
 def _table(path: Path, title: str) -> dict[str, Any]:

@@ -44,8 +44,9 @@ def test_table_behind_its_line_is_replaced_and_what_is_around_it_stays(tables: M
 
 
 def test_columns_are_chosen_by_name(tables: ModuleType) -> None:
-    made = tables.rewritten("<!-- benches/results/r.json: Ours: µs, peer -->\n")
-    assert made.splitlines()[2:] == ["| µs | peer |", "|---|---|", "| 1 | a |", "| 2 | b |"]
+    made = tables.rewritten("<!-- benches/results/r.json: Ours: µs, peer -->\n\nafter\n")
+    assert made.splitlines()[2:] == ["| µs | peer |", "|---|---|", "| 1 | a |", "| 2 | b |", "", "after"]
+    assert tables.rewritten(made) == made
 
 
 @pytest.mark.parametrize(
