@@ -27,6 +27,7 @@ from isolet.errors import (
     TimedOut,
     Trapped,
 )
+from isolet.hostcalls.state import HostConstants, HostState
 from isolet.model import Outcome
 from isolet.quota import DEFAULTS
 from plane import Plane
@@ -553,5 +554,5 @@ def test_who_is_freed_when_no_loop_runs_is_freed_at_once(tmp_path: Path) -> None
     generator = freeing()
     next(generator)
     assert plane.engine.bury is not None
-    plane.engine.bury(None, generator)
+    plane.engine.bury(HostState(HostConstants("f", "$LATEST", "arn", 128, (), {})), generator)
     assert steps == ["freed"]
