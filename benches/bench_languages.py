@@ -32,6 +32,7 @@ import msgpack
 from harness import Contender, arguments, compare, write_result
 from isolet import abi, limits
 from isolet.engine.isolate import Isolate, drive
+from isolet.engine.workingset import WorkingSet
 from isolet.hostcalls.state import HostConstants, HostState
 from isolet.model import SnapshotInfo
 from programs import MEMORY_MB, SOURCES, House, Worker
@@ -129,7 +130,7 @@ class Ours:
     def faulting_us(self) -> float:
         """`total_us` without populating the pages that invocations write (engine/workingset.py)."""
         template = self.loaded.template
-        written, template.written = template.written, ()
+        written, template.written = template.written, WorkingSet(())
         try:
             return self.total_us()
         finally:
