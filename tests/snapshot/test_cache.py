@@ -184,6 +184,28 @@ async def test_forgotten_snapshot_is_loaded_anew(storage: Storage) -> None:
     assert await cache.load(info) is not loaded
 
 
+async def test_snapshot_that_is_forgotten_while_it_is_loaded_is_not_kept(storage: Storage) -> None:
+    cache, info = storage.cache(), storage.build(1)
+    loading = asyncio.ensure_future(cache.load(info))
+    await asyncio.sleep(0)
+    cache.forget(info.digest)
+    assert (await loading).info == info
+    assert cache.peek(info.digest) is None
+    assert cache.image_bytes == 0
+    assert (await cache.load(info)).info == info
+    assert cache.peek(info.digest) is not None
+
+
+async def test_snapshot_that_is_forgotten_while_it_is_loaded_and_asked_for_again_is_kept(storage: Storage) -> None:
+    cache, info = storage.cache(), storage.build(1)
+    loading = asyncio.ensure_future(cache.load(info))
+    await asyncio.sleep(0)
+    cache.forget(info.digest)
+    again = asyncio.ensure_future(cache.load(info))
+    assert await loading is await again
+    assert cache.peek(info.digest) is await again
+
+
 # ── images ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 IMAGE = 100_000

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,16 @@ def test_what_was_set_aside_can_be_written_again(artifacts: Artifacts, tmp_path:
     refused_and_set_aside(artifacts, tmp_path, info.digest, ".cwasm")
     artifacts.write(b"machine code", INFO)
     assert content_of(artifacts, info.digest) == b"machine code"
+
+
+def test_content_that_is_there_stays_the_file_that_it_is(artifacts: Artifacts, tmp_path: Path) -> None:
+    info = artifacts.write(b"machine code", INFO)
+    first = (tmp_path / f"{info.digest}.cwasm").stat().st_ino
+    again = artifacts.write(b"machine code", replace(INFO, warnings=("slower",)))
+    assert (tmp_path / f"{info.digest}.cwasm").stat().st_ino == first
+    assert artifacts.info(info.digest) == again
+    assert again.warnings == ("slower",)
+    assert names(tmp_path) == {f"{info.digest}.cwasm", f"{info.digest}.seal"}
 
 
 # ── several processes, and the end of one ───────────────────────────────────────────────────────────────────────

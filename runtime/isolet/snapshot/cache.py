@@ -6,6 +6,7 @@ Laws:
 - What is missing or corrupt is built again by the keeper, once per load, and may come back under another digest:
   initialisation reads clocks and random bytes. `Loaded.info` is then the new one, and the old digest answers it too.
 - Packages and layers are not part of a snapshot: two functions may have the same one and other files in /var/task.
+- What is forgotten while it is being loaded goes to those who wait for it, and is not kept.
 - Leaving the cache frees nothing that an isolate still runs on: it holds its template.
 - Images of programs are what costs memory: a thousand programs share one interpreter's code. While the worker is busy
   they may hold `image_bytes_max`; what nobody has called for a while leaves until the rest is `idle_bytes_max`.
@@ -77,6 +78,7 @@ class SnapshotCache:
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         self._sweep: asyncio.TimerHandle | None = None
         self._loading: dict[str, asyncio.Task[Loaded]] = {}
+        self._unwanted: set[str] = set()  # of those: nobody has asked for it since it was forgotten
 
     def __len__(self) -> int:
         return len(self._loaded)
@@ -98,6 +100,7 @@ class SnapshotCache:
         loaded = self.peek(digest)
         if loaded is not None:
             return loaded
+        self._unwanted.discard(digest)
         task = self._loading.get(digest)
         if task is None:
             task = self._loading[digest] = asyncio.ensure_future(self._load(digest))
@@ -109,6 +112,8 @@ class SnapshotCache:
         loaded = self._loaded.pop(digest, None)
         if loaded is not None:
             self.image_bytes -= loaded.info.image_bytes
+        if digest in self._loading:
+            self._unwanted.add(digest)
 
     def close(self) -> None:
         """Stops watching for what nobody uses."""
@@ -133,7 +138,9 @@ class SnapshotCache:
 
     def _settle(self, digest: str, task: asyncio.Task[Loaded]) -> None:
         del self._loading[digest]
-        if task.cancelled() or task.exception() is not None:
+        unwanted = digest in self._unwanted
+        self._unwanted.discard(digest)
+        if task.cancelled() or task.exception() is not None or unwanted:
             return
         self._loaded[digest] = loaded = task.result()
         self.image_bytes += loaded.info.image_bytes

@@ -14,6 +14,8 @@ Laws:
   two tenants is two artifacts under two digests, so that neither file, memory nor the time that loading takes tells one
   what the other has.
 - Names are digests, nothing else: no name reaches the file system that is not 64 hexadecimal digits.
+- Content that is there stays the file that it is, whoever writes it again: processes that load it before and after have
+  one copy of its pages between them.
 - Any number of processes may write, read and evict at once: whoever meets a file that has gone takes it as missing.
 - What does not verify is set aside as `<name>.corrupt`, for a person to look at, and counts as missing from then on.
 
@@ -124,8 +126,8 @@ class Artifacts:
                 path.unlink(missing_ok=True)
 
     def adopt(self, path: Path, info: SnapshotInfo, owner: str = "") -> SnapshotInfo:
-        """Makes an incoming file an artifact; nobody may write to it any more. What `info` says of digest and size does
-        not count. StorageUnavailable leaves nothing behind."""
+        """Makes an incoming file an artifact; nobody may write to it any more. It stays where it is if its content is
+        stored already. What `info` says of digest and size does not count. StorageUnavailable leaves nothing behind."""
         digest = hashlib.sha256(_of_owner(owner))
         size = 0
         content = seal = path
@@ -144,8 +146,9 @@ class Artifacts:
             body: bytes = msgpack.packb({**said, "info": snapshot_to_plain(sealed)})
             content, seal = (self._directory / (sealed.digest + suffix) for suffix in (_CONTENT, _SEAL))
             was_there = self._verifies(sealed.digest)
-            path.replace(content)
-            sync_directory(self._directory)
+            if not was_there:
+                path.replace(content)
+                sync_directory(self._directory)
             write_whole(seal, self._mac(body) + body)
         except OSError as error:
             if not was_there:
