@@ -89,6 +89,41 @@ def test_search_for_a_keeper_ends_when_the_keeper_refuses_the_worker(tmp_path_fa
     run(main)
 
 
+def test_keeper_that_ends_before_it_answers_is_said_so(tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("k") / "keeper.sock"
+
+    async def main() -> None:
+        asked, served = asyncio.Event(), []
+
+        async def serve(operation: str, body: Any) -> Any:
+            if operation == "refuse":
+                raise WorkerLost("said by the keeper")
+            asked.set()
+            await asyncio.Event().wait()
+
+        def accept(link: Any) -> Any:
+            served.append(link)
+            return serve
+
+        async def greet(link: Link) -> None:
+            pass
+
+        listener = await listen(path, accept)
+        link = Reconnecting(path, serve, greet)
+        await link.wait_up()
+        with pytest.raises(WorkerLost, match="said by the keeper"):
+            await link.request("refuse")
+        asking = asyncio.ensure_future(link.request("wait"))
+        await asked.wait()
+        await served[0].close()
+        with pytest.raises(WorkerLost, match="the keeper ended before it answered; try again in a second"):
+            await asking
+        await link.close()
+        await listener.close()
+
+    run(main)
+
+
 def test_keeper_that_cannot_answer_in_time_is_said_so() -> None:
     async def main() -> None:
         async def never(operation: str, body: Any) -> Any:

@@ -188,7 +188,13 @@ class Reconnecting:
         return 0 if self._link is None else self._link.peer_pid
 
     async def request(self, operation: str, body: Any = None) -> Any:
-        return await self._current().request(operation, body)
+        link = self._current()
+        try:
+            return await link.request(operation, body)
+        except WorkerLost:
+            if link.is_closed:
+                raise WorkerLost("the keeper ended before it answered; try again in a second") from None
+            raise  # the keeper's own answer
 
     async def notify(self, operation: str, body: Any = None) -> None:
         await self._current().notify(operation, body)

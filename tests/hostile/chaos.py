@@ -92,6 +92,9 @@ def owner(connection: socket.socket, server: Server) -> int:
 # ── clients ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+_NO_KEEPER = (b"the keeper is not there", b"the keeper ended before it answered")
+
+
 class Asker(threading.Thread):
     """Invokes a function synchronously, over a connection that it keeps. `lost` are the workers whose connection broke
     while a request was under way; `wrong` is everything that is nobody's right to answer. With a signature it may be
@@ -128,7 +131,7 @@ class Asker(threading.Thread):
             connection.request(self._method, self._path, headers=headers)
             answer = connection.getresponse()
             content = answer.read()
-            if self._signs and answer.status == 503 and b"the keeper is not there" in content:
+            if self._signs and answer.status == 503 and any(why in content for why in _NO_KEEPER):
                 self.refused += 1
             elif answer.status != 200 or self._expected not in content:
                 self.wrong.append(f"{answer.status} {content[:200]!r}")
@@ -154,7 +157,7 @@ class Deployer(threading.Thread):
         while not self.enough.is_set():
             number += 1
             try:
-                self._one(f"deployed-{number}", self._seed * 1_000 + number)
+                self._one(f"deployed-{number}", (self._seed * 1_000 + number) % 2**31)
             except AssertionError as wrong:
                 self.wrong.append(str(wrong))
 
