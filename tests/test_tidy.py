@@ -44,7 +44,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "lanes",
         "event_records",
     ),
-    ("engine", "storage", "vitals", "watchdog", "supervisor", "sandbox"),
+    ("engine", "storage", "heap", "vitals", "watchdog", "supervisor", "sandbox"),
     ("hostcalls", "snapshot", "languages"),
     ("scheduler", "tally", "allowance", "turns", "roster"),
     ("invoker", "upward"),

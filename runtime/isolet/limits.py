@@ -117,6 +117,14 @@ LAG_STEP_S = 0.02
 # database's thread asks after each call of SQLite's: with Python's own 5 ms, beside a loop that is busy, its jobs took
 # a hundred times as long as their work.
 SWITCH_S = 0.000_25
+# A worker's heap keeps blocks up to this size, and so much that is free at its end (heap.py). A maximal body is four
+# times in memory. The first is the largest that glibc takes.
+HEAP_BLOCK_BYTES = 32 * MIB
+HEAP_FREE_BYTES = 32 * MIB
+assert 4 * PAYLOAD_BYTES_MAX < HEAP_FREE_BYTES, "a maximal request finds the pages of the one before"
+# So often a worker looks, and gives back what is free beyond this: the faults of one request in a second, 3 ms.
+HEAP_LOOK_S = 1.0
+HEAP_IDLE_BYTES = 2 * MIB
 # A guest's own calls, on the machine's stack. CPython recurses through C up to 1,000 deep before it says
 # RecursionError, and a level of the worst kind (`__getattr__`, `__len__`) takes 1.7 KB: less would be a trap. Pages are
 # only used as deep as a guest goes.

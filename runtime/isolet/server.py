@@ -41,7 +41,7 @@ from types import MappingProxyType
 import uvicorn
 import uvloop
 
-from . import builder, limits, watchdog
+from . import builder, heap, limits, watchdog
 from .accounts import TestPair
 from .admission import is_private, require_keys, taken_pair
 from .aws_clients import Clients
@@ -562,6 +562,7 @@ def run_worker(config: Config, path: Path, crews: Crews, seat: Seat, means: Mean
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
+        tender = heap.Tender() if heap.keep() else None
         # Threads hash large bodies and load snapshots: the loop takes the lock back from them.
         sys.setswitchinterval(limits.SWITCH_S)
         if config.sandbox:
@@ -577,6 +578,8 @@ def run_worker(config: Config, path: Path, crews: Crews, seat: Seat, means: Mean
         ready()
         await serving
         pulse.stop()
+        if tender is not None:
+            tender.stop()
         await worker.drain(server.patience_s())
         await link.close()
 

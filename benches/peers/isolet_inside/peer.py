@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from isolet import abi, limits
+from isolet import abi, heap, limits
 from isolet.engine.engine import Engine, EngineSettings
 from isolet.engine.isolate import Isolate, drive
 from isolet.hostcalls.state import HostConstants, HostState
@@ -42,6 +42,7 @@ def install(cache: Path) -> str:
 @contextlib.contextmanager
 def calling(work: Work, language: str, cache: Path) -> Iterator[Callable[[str], str]]:
     with tempfile.TemporaryDirectory(prefix="isolet-bench-") as scratch:
+        heap.keep()
         directory = source(work, language, Path(scratch))
         wasm = build(directory, load(directory)).wasm
         engine = Engine(EngineSettings(isolates_max=64), IMPORTS)
