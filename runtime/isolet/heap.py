@@ -24,6 +24,7 @@ from . import limits
 # malloc.h
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
+_M_ARENA_MAX: Final = -8
 _libc = ctypes.PyDLL(None)
 
 
@@ -44,9 +45,12 @@ def is_glibc() -> bool:
 
 
 def keep() -> bool:
-    """Has this process keep its large blocks from now on. False: its malloc cannot be told."""
+    """Has this process keep its large blocks from now on. False: its malloc cannot be told. To be called before there
+    are threads: they get the same heap, whose end is the only one that `free_bytes` sees, and whose shrinking asks
+    nothing of /proc, which a worker may not read."""
     if not is_glibc():
         return False
+    _libc.mallopt(_M_ARENA_MAX, 1)
     _libc.mallopt(_M_MMAP_THRESHOLD, limits.HEAP_BLOCK_BYTES)
     _libc.mallopt(_M_TRIM_THRESHOLD, limits.HEAP_FREE_BYTES)
     return True

@@ -535,6 +535,7 @@ def worker_threads() -> ThreadPoolExecutor:
 def run_worker(config: Config, path: Path, crews: Crews, seat: Seat, means: Means, ready: Ready) -> None:
     """A worker's whole life, in its process. A successor has its predecessor's seat, and a place of its own."""
     column = seat.enter(crews, ready.place)
+    keeps = heap.keep()
     wall.before_loop(means)
 
     async def live() -> None:
@@ -562,7 +563,7 @@ def run_worker(config: Config, path: Path, crews: Crews, seat: Seat, means: Mean
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
-        tender = heap.Tender() if heap.keep() else None
+        tender = heap.Tender() if keeps else None
         # Threads hash large bodies and load snapshots: the loop takes the lock back from them.
         sys.setswitchinterval(limits.SWITCH_S)
         if config.sandbox:
