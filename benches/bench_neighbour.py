@@ -51,6 +51,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "runtime"))
 
 import httpx
 
+import backing
 import priorities
 from harness import progress, write_result
 from neighbours import KINDS, Account, Kind, Street, api
@@ -391,6 +392,8 @@ def main() -> None:
     priorities.before_others()
     if parsed.smoke:
         parsed.rounds, parsed.seconds = 1, 0.1
+    else:
+        backing.touch()
     chosen = [kind for kind in KINDS if not parsed.only or any(word in kind.name for word in parsed.only)]
     count = 200 if parsed.smoke else EVENTS
     with town(parsed.workers, parsed.smoke, chosen) as (good, street, arrivals):
