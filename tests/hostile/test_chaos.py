@@ -57,10 +57,10 @@ def end_in_order(server: Server) -> None:
 
 
 def assert_nothing_is_left_in(tmp_path: Path) -> None:
-    """Of files and sockets; what a killed writer left of an artifact is removed when it is old."""
+    """Of files and sockets; what a killed writer left of an artifact or a package is removed when it is old."""
     assert list((tmp_path / "tmp").iterdir()) == []
     left = [path for path in (tmp_path / "data").rglob("*") if path.is_socket() or path.name.endswith(".partial")]
-    assert [path for path in left if path.parent.name != "artifacts"] == []
+    assert [path for path in left if path.parent.name not in ("artifacts", "packages")] == []
     for path in left:
         os.utime(path, (0, 0))
     with serving(tmp_path / "data", workers=1) as server:
