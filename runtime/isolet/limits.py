@@ -122,8 +122,10 @@ SWITCH_S = 0.000_25
 HEAP_BLOCK_BYTES = 32 * MIB
 HEAP_FREE_BYTES = 32 * MIB
 assert 4 * PAYLOAD_BYTES_MAX < HEAP_FREE_BYTES, "a maximal request finds the pages of the one before"
-# So often a worker looks, and gives back what is free beyond this: the faults of one request in a second, 3 ms.
-HEAP_LOOK_S = 1.0
+# So often a worker looks what is free there, and gives back this much of what is beyond HEAP_IDLE_BYTES: the kernel
+# takes 0.3 ms for it, and a worker at rest has given back all after two seconds.
+HEAP_LOOK_S = 0.25
+HEAP_STEP_BYTES = 4 * MIB
 HEAP_IDLE_BYTES = 2 * MIB
 # A guest's own calls, on the machine's stack. CPython recurses through C up to 1,000 deep before it says
 # RecursionError, and a level of the worst kind (`__getattr__`, `__len__`) takes 1.7 KB: less would be a trap. Pages are
