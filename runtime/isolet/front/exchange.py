@@ -16,6 +16,7 @@ import logging
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
+from .. import limits
 from ..errors import GuestError, IsoletError, Overloaded, UnknownFunction
 from ..model import Invocation, Outcome, Target
 from ..routing import Match
@@ -30,12 +31,17 @@ if TYPE_CHECKING:
     from .protocol import Connection
 
 
+_PIECE_BYTES_MIN = 16 * limits.KIB
+
+
 class Exchange:
     """What every kind has. `connection` is None once the answer is written or the client has left."""
 
     # Ordinary attributes with defaults in the class, no slots: an exchange sets six of them, and making one is on every
     # request's way.
-    body: bytes | bytearray = b""
+    body: bytes = b""
+    # Of a body that does not come at once: what came after its first part, until it is complete.
+    pieces: list[bytes | bytearray] | None = None
     body_bytes = 0
     keep_alive = True
     http_1_0 = False
@@ -55,6 +61,25 @@ class Exchange:
 
     def start(self) -> None:
         raise NotImplementedError
+
+    def add(self, part: bytes) -> None:
+        """Keeps another part of its body. As it came: a buffer that grows is copied again and again, 80 MB for 6. Small
+        parts are put together: a byte that is an object takes 40."""
+        pieces = self.pieces
+        if pieces is None:
+            pieces = self.pieces = []
+        if len(part) >= _PIECE_BYTES_MIN:
+            pieces.append(part)
+        elif pieces and type(last := pieces[-1]) is bytearray and len(last) < _PIECE_BYTES_MIN:
+            last += part
+        else:
+            pieces.append(bytearray(part))
+
+    def join(self) -> None:
+        """Its body has come."""
+        assert self.pieces is not None, "it came in parts"
+        self.body = b"".join([self.body, *self.pieces])
+        self.pieces = None
 
     def abandon(self) -> None:
         """The client left."""

@@ -440,9 +440,7 @@ class Connection:
         if not exchange.body_bytes:
             exchange.body = body
         else:
-            if type(exchange.body) is bytes:
-                exchange.body = bytearray(exchange.body)
-            exchange.body += body
+            exchange.add(body)
         exchange.body_bytes = size
         self.door.hold(self.peer, len(body))
         if overfull := self.door.overfull(self.peer):
@@ -454,6 +452,8 @@ class Connection:
         if exchange is None:
             return  # it wants to upgrade, and will come again
         self._owes_continue = False
+        if exchange.pieces:
+            exchange.join()
         if exchange.head.chunked:
             self._headers = []  # its trailers; they say nothing that we trust
         self._queue.append(exchange)
