@@ -63,17 +63,10 @@ class Exchange:
         raise NotImplementedError
 
     def add(self, part: bytes) -> None:
-        """Keeps another part of its body. As it came: a buffer that grows is copied again and again, 80 MB for 6. Small
-        parts are put together: a byte that is an object takes 40."""
-        pieces = self.pieces
-        if pieces is None:
-            pieces = self.pieces = []
-        if len(part) >= _PIECE_BYTES_MIN:
-            pieces.append(part)
-        elif pieces and type(last := pieces[-1]) is bytearray and len(last) < _PIECE_BYTES_MIN:
-            last += part
-        else:
-            pieces.append(bytearray(part))
+        """Keeps another part of its body."""
+        if self.pieces is None:
+            self.pieces = []
+        add_part(self.pieces, part)
 
     def join(self) -> None:
         """Its body has come."""
@@ -91,6 +84,19 @@ class Exchange:
         if connection is not None:
             self.connection = None
             connection.write_answer(self, answer)
+
+
+def add_part(pieces: list[bytes | bytearray], part: bytes) -> None:
+    """Keeps another part of a body, as it came: a buffer that grows is copied again and again, 80 MB for 6. Small parts
+    are put together: a byte that is an object takes 40."""
+    if len(part) >= _PIECE_BYTES_MIN:
+        pieces.append(part)
+        return
+    last = pieces[-1] if pieces else b""
+    if type(last) is bytearray and len(last) < _PIECE_BYTES_MIN:
+        last += part
+    else:
+        pieces.append(bytearray(part))
 
 
 class Refusal(Exchange):
