@@ -31,12 +31,14 @@ class Zone:
     def __init__(self, names: Mapping[str, Mapping[str, Any]]) -> None:
         self._names = names
         self._asked: dict[tuple[str, str], int] = {}
+        self._noting = threading.Lock()
 
     def answer(self, data: bytes, tcp: bool) -> bytes:
         """The answer to a question; b"" for none."""
         question = DNSRecord.parse(data)
         name, kind = str(question.q.qname).rstrip(".").lower(), QTYPE[question.q.qtype]
-        print(kind, name, "tcp" if tcp else "udp", flush=True)
+        with self._noting:  # two questions at once are two lines
+            print(kind, name, "tcp" if tcp else "udp", flush=True)
         reply = question.reply()
         does = self._names.get(name)
         if does is None:
