@@ -57,7 +57,9 @@ async def main() -> None:
     print(left)
     tender.stop()
     faults()
-    await asyncio.sleep(0.1)
+    looked = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.01, looked.set)  # behind where the next look would be
+    await looked.wait()
     print(heap.free_bytes())
 
 asyncio.run(main())
