@@ -93,8 +93,11 @@ def ask(house: House, method: str, path: str, body: Mapping[str, Any] | None = N
 def built(house: House, name: str) -> Seen:
     """What became of a function: its error is the state that it ended in."""
     deadline_s = monotonic() + PATIENCE_S
-    while (state := ask(house, "GET", f"{FUNCTIONS}/{name}/configuration").value)["State"] == "Pending":
+    # 429: who asks in a loop while a build is slow meets the tenant's rate of calls, and asks again.
+    path = f"{FUNCTIONS}/{name}/configuration"
+    while (seen := ask(house, "GET", path)).status == 429 or seen.value["State"] == "Pending":
         assert monotonic() < deadline_s, f"{name} is still being built"
+    state = seen.value
     return Seen(200, "" if state["State"] == "Active" else state["State"], state.get("StateReason", ""), state)
 
 
