@@ -90,14 +90,18 @@ def ask(house: House, method: str, path: str, body: Mapping[str, Any] | None = N
     return Seen(answer.status_code, error, str(said.get("message", said.get("Message", ""))), said)
 
 
+def configuration(house: House, name: str) -> Any:
+    """What is known of a function. Who asks in a loop meets the tenant's rate of calls, and asks again."""
+    while (seen := ask(house, "GET", f"{FUNCTIONS}/{name}/configuration")).status == 429:
+        pass
+    return seen.value
+
+
 def built(house: House, name: str) -> Seen:
     """What became of a function: its error is the state that it ended in."""
     deadline_s = monotonic() + PATIENCE_S
-    # 429: who asks in a loop while a build is slow meets the tenant's rate of calls, and asks again.
-    path = f"{FUNCTIONS}/{name}/configuration"
-    while (seen := ask(house, "GET", path)).status == 429 or seen.value["State"] == "Pending":
+    while (state := configuration(house, name))["State"] == "Pending":
         assert monotonic() < deadline_s, f"{name} is still being built"
-    state = seen.value
     return Seen(200, "" if state["State"] == "Active" else state["State"], state.get("StateReason", ""), state)
 
 
@@ -430,16 +434,12 @@ def test_change_that_is_refused_leaves_what_served(house: House) -> None:
             bad = zipped({"function.wasm": module("start_trap.wat"), "another": b"package"})
             changed = ask(house, "PUT", f"{FUNCTIONS}/upload/code", {"ZipFile": base64.b64encode(bad).decode()})
             assert changed.status == 200
-            until(lambda: state(house)["LastUpdateStatus"] != "InProgress", "the update has ended")
-            assert state(house)["LastUpdateStatus"] == "Failed"
-            assert "start function" in state(house)["LastUpdateStatusReason"]
+            until(lambda: configuration(house, "upload")["LastUpdateStatus"] != "InProgress", "the update has ended")
+            assert configuration(house, "upload")["LastUpdateStatus"] == "Failed"
+            assert "start function" in configuration(house, "upload")["LastUpdateStatusReason"]
             assert house.hostile.invoke("upload").value == 1
         finally:
             house.hostile.remove("upload")
-
-
-def state(house: House) -> Any:
-    return ask(house, "GET", f"{FUNCTIONS}/upload/configuration").value
 
 
 @pytest.mark.slow
