@@ -23,5 +23,5 @@ def exhaustive(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="session")
 def invocations(request: pytest.FixtureRequest, exhaustive: bool) -> int:
-    """How many mixed invocations: 2,000; 100,000 if exhaustive; or as many as `--invocations` says."""
-    return int(request.config.getoption("--invocations")) or (100_000 if exhaustive else 2_000)
+    """How many mixed invocations: 100,000; a million if exhaustive; or as many as `--invocations` says."""
+    return int(request.config.getoption("--invocations")) or (1_000_000 if exhaustive else 100_000)
