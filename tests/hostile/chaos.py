@@ -250,6 +250,10 @@ class Traffic:
     def accepted(self) -> list[str]:
         return [id for sender in self.senders for id in sender.accepted]
 
+    @property
+    def accepted_count(self) -> int:
+        return sum(len(sender.accepted) for sender in self.senders)
+
     @contextlib.contextmanager
     def flowing(self) -> Iterator[None]:
         """Until the block has ended and all events were accepted; then asserts that nobody failed without a right."""
@@ -274,8 +278,8 @@ class Traffic:
     def until_more_were_accepted(self, chance: random.Random, step: int) -> None:
         """A point in the work, not in time."""
         total = sum(sender.goal for sender in self.senders)
-        goal = min(total, len(self.accepted) + chance.randrange(1, max(2, step)))
-        while len(self.accepted) < goal:
+        goal = min(total, self.accepted_count + chance.randrange(1, max(2, step)))
+        while self.accepted_count < goal:
             pass_a_turn()
 
     def kill(self, chance: random.Random) -> str:
