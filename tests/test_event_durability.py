@@ -82,8 +82,7 @@ class Sender(threading.Thread):
         if answer.status == 202:
             self.accepted.append(str(answer.headers["x-amzn-requestid"]))
         else:
-            # 429: its queue is full, for events come faster than they are run. Nothing was promised.
-            assert answer.status >= 500 or answer.status == 429, content
+            assert answer.status >= 500, content
 
 
 def queued(server: Server) -> int | None:
