@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -138,15 +139,20 @@ def test_outer_process_ends_as_the_inner_one_did(number: signal.Signals) -> None
     assert inside("sys.exit(7)").returncode == 7
 
 
-def test_nothing_is_left_when_the_outer_process_is_killed() -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-c", INSIDE.replace("{asks}", "print(1, flush=True); signal.pause()"), str(RUNTIME)],
-        stdout=subprocess.PIPE,
-        cwd="/",
-    )
+@pytest.mark.parametrize("asked", ["", "namespaces.die_with_parent = lambda: None"], ids=["asked", "not yet asked"])
+def test_nothing_is_left_when_the_outer_process_is_killed(asked: str) -> None:
+    """Neither when it is killed before those that it forked could ask to die with it."""
+    script = INSIDE.replace("outside =", f"{asked}\noutside =")
+    script = script.replace("{asks}", "print(1, flush=True); signal.pause()")
+    process = subprocess.Popen([sys.executable, "-I", "-c", script, str(RUNTIME)], stdout=subprocess.PIPE, cwd="/")
     assert process.stdout is not None
     process.stdout.readline()
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    descriptors = [os.pidfd_open(int(pid)) for pid in children]
     process.kill()
+    for descriptor in descriptors:
+        assert select.select([descriptor], [], [], 60)[0], "it has ended"
+        os.close(descriptor)
     assert process.stdout.read() == b"", "the pipe closes when the last of them has ended"
     process.stdout.close()
     process.wait()

@@ -121,24 +121,33 @@ def die_with_parent() -> None:
 
 
 def _become_inner() -> None:
-    """Forks init, then the inner process, where this returns."""
+    """Forks init, then the inner process, where this returns.
+
+    Who is killed between a fork and the child's die_with_parent has left an orphan that nothing ends (three of a
+    thousand kills). So init watches a pipe whose other end only the outer process has: with init, all end.
+    """
+    watched, held = os.pipe()
     init = os.fork()
     if init == 0:
-        _be_init()
+        _be_init(watched)
     inner = os.fork()
     if inner == 0:
+        os.close(watched)
+        os.close(held)
         die_with_parent()
         return
+    os.close(watched)
     _be_outer(init, inner)
 
 
-def _be_init() -> NoReturn:
+def _be_init(watched: int) -> NoReturn:
     """Process 1. Not the inner process itself, for the kernel spares process 1 the signals that limits end it with."""
     die_with_parent()
+    os.dup2(watched, 0)
     with contextlib.suppress(OSError):
-        os.closerange(0, os.sysconf("SC_OPEN_MAX"))
-    while True:
-        signal.pause()
+        os.closerange(1, os.sysconf("SC_OPEN_MAX"))
+    os.read(0, 1)  # the end: nobody writes
+    os._exit(1)
 
 
 def _be_outer(init: int, inner: int) -> NoReturn:
