@@ -138,16 +138,14 @@ class Singer:
     def sing(self, kind: str, http: HTTPConnection) -> bytes:
         """Whatever came back: head and body."""
         path, event, more = f"/2015-03-31/functions/{self.name}/invocations", kind, {}
-        if kind == "http":
-            path = f"/fn/{self.tenant.account}:{self.site}/"
-        elif kind == "async":
+        if kind == "async":
             event, more = "log", {"X-Amz-Invocation-Type": "Event"}
         elif kind == "streamed":
             path, event = f"/2021-11-15/functions/{self.name}/response-streaming-invocations", "stream"
-        else:
+        elif kind != "http":
             more = {"X-Amz-Log-Type": "Tail"}
         if kind == "http":
-            http.request("GET", path)
+            http.request("GET", f"/fn/{self.tenant.account}:{self.site}/")
         else:
             body = str(KINDS.index(event)).encode()
             headers = [("Host", f"{http.host}:{http.port}"), *more.items()]
